@@ -1,0 +1,1 @@
+"""How a model is trained: settings, module, data module, optimisers, checkpoints, trackers."""

@@ -1,0 +1,166 @@
+"""The settings of the Trainer, of validation, checkpoints and trackers; no Lightning here, so that `--help` is quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from seq2seq_lightning.decoding import DecodingConfig
+from seq2seq_lightning.decoding.greedy import GreedyConfig
+from seq2seq_lightning.errors import ConfigurationError, nearest
+
+PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
+RESERVED_TRAINER_ARGUMENTS = (
+    "accelerator accumulate_grad_batches callbacks check_val_every_n_epoch default_root_dir devices "
+    "enable_checkpointing gradient_clip_val logger max_epochs max_steps plugins precision strategy "
+    "use_distributed_sampler val_check_interval"
+).split()
+
+
+class Accelerator(Enum):
+    """Where to train: the GPU if there is one (`auto`), or as said."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+class MatmulPrecision(Enum):
+    """What torch may do inside a float32 matrix product (`torch.set_float32_matmul_precision`)."""
+
+    highest = "highest"
+    high = "high"
+    medium = "medium"
+
+
+@dataclass
+class TrainerConfig:
+    """How long, on what, and how exactly to train."""
+
+    max_steps: int | None = 2000  # optimiser updates; null: as many as max_epochs gives
+    max_epochs: int | None = None  # passes over the training split; the smaller of the two limits holds
+    devices: int = 1  # processes: CPU processes (gloo) or GPUs
+    accelerator: Accelerator = Accelerator.auto
+    precision: str = "32-true"  # 32-true | 64-true | bf16-mixed | 16-mixed
+    accumulate: int = 1  # micro-batches per update; the global batch stays as data.batching says
+    threads: int | None = None  # CPU threads per process; null: the cores, shared among jobs that run at once
+    matmul_precision: MatmulPrecision = MatmulPrecision.highest
+    deterministic: bool = False  # ask torch for deterministic kernels (GPU)
+    log_every: int = 50  # updates between two entries of train/loss
+    progress: bool = True  # a progress bar when the output is a terminal
+    timeout_minutes: int = 10  # how long ranks wait for each other before the job fails
+    extra: dict[str, Any] = field(default_factory=dict)  # further plain arguments of Lightning's Trainer
+
+    def __post_init__(self) -> None:
+        """Refuse limits that never end or never begin, and what `extra` may not set."""
+        if self.max_steps is None and self.max_epochs is None:
+            raise ConfigurationError("trainer.max_steps and trainer.max_epochs are both null: set one of them.")
+        for key in ("max_steps", "max_epochs", "devices", "accumulate", "threads", "log_every", "timeout_minutes"):
+            value = getattr(self, key)
+            if isinstance(value, int) and value < 1:
+                raise ConfigurationError(f"trainer.{key} is {value}; it must be at least 1.")
+        if self.precision not in PRECISIONS:
+            raise ConfigurationError(f"trainer.precision is {self.precision!r}. {nearest(self.precision, PRECISIONS)}")
+        for key, value in (self.extra or {}).items() if isinstance(self.extra, dict) else ():
+            if key in RESERVED_TRAINER_ARGUMENTS:
+                raise ConfigurationError(f"trainer.extra.{key} is set by the framework; use its own option instead.")
+            if not isinstance(value, bool | int | float | str | None):
+                raise ConfigurationError(f"trainer.extra.{key} is {value!r}; only plain values can be passed on.")
+
+
+@dataclass
+class ValidationConfig:
+    """When to validate, by what, and when to stop."""
+
+    every: int | None = None  # updates between validations; null: the updates of one epoch
+    monitor: str = "val/loss"  # decides the best checkpoint, plateau and early stopping
+    patience: int | None = None  # validations without improvement before training stops; null: never
+    min_delta: float = 0.0  # what counts as an improvement
+    metrics: list[str] = field(default_factory=lambda: ["exact_match"])  # scores of the decoded validation split
+    sentences: int | None = None  # decode only the first so many; null: all
+    free_running_loss: bool = True  # also the loss with the model's own tokens fed back
+    decoding: DecodingConfig = field(default_factory=GreedyConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse intervals below one and a monitor that is no validation key."""
+        for key in ("every", "patience", "sentences"):
+            value = getattr(self, key)
+            if isinstance(value, int) and value < 1:
+                raise ConfigurationError(f"validation.{key} is {value}; it must be at least 1, or null.")
+        if not self.monitor.startswith("val/"):
+            raise ConfigurationError(f"validation.monitor is {self.monitor!r}; it must be a key such as 'val/loss'.")
+
+
+class AfterScoring(Enum):
+    """What becomes of the checkpoints of a finished run."""
+
+    keep_best = "keep_best"
+    keep_all = "keep_all"
+    delete = "delete"
+
+
+@dataclass
+class CheckpointConfig:
+    """How often to save, and what to keep."""
+
+    every: int = 1000  # updates between checkpoints; each validation saves one too
+    minutes: float = 10.0  # and never less often than this
+    keep: int = 2  # the newest so many are kept, besides the best
+    after_scoring: AfterScoring = AfterScoring.keep_best  # keep_best: the best one, without optimiser state
+
+    def __post_init__(self) -> None:
+        """Refuse intervals that never come."""
+        for key in ("every", "minutes", "keep"):
+            if isinstance(getattr(self, key), int | float) and getattr(self, key) <= 0:
+                raise ConfigurationError(f"checkpoint.{key} is {getattr(self, key)}; it must be above 0.")
+
+
+@dataclass
+class LoggerConfig:
+    """Where curves go besides `history.jsonl`, which is always written."""
+
+    name: str = "none"
+
+
+@dataclass
+class NoLoggerConfig(LoggerConfig):
+    """Only `history.jsonl`."""
+
+    name: str = "none"
+
+
+@dataclass
+class CSVLoggerConfig(LoggerConfig):
+    """One `metrics.csv` in the run directory."""
+
+    name: str = "csv"
+
+
+@dataclass
+class TensorBoardLoggerConfig(LoggerConfig):
+    """Event files in the run directory (needs the extra `tensorboard`)."""
+
+    name: str = "tensorboard"
+
+
+class WandbMode(Enum):
+    """`auto`: online where an API key is configured, else offline."""
+
+    auto = "auto"
+    online = "online"
+    offline = "offline"
+
+
+@dataclass
+class WandbLoggerConfig(LoggerConfig):
+    """One Weights & Biases run per trial; offline unless a key is configured."""
+
+    name: str = "wandb"
+    project: str = "seq2seq_lightning"
+    entity: str | None = None
+    mode: WandbMode = WandbMode.auto
+    tags: list[str] = field(default_factory=list)  # the overrides are added
+    samples: int = 10  # rows of the table of sample outputs
+
+LOGGERS = [NoLoggerConfig, CSVLoggerConfig, TensorBoardLoggerConfig, WandbLoggerConfig]
