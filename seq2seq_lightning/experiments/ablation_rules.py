@@ -1,0 +1,163 @@
+"""What an ablation file may not say: checked before anything runs, all problems reported at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from enum import Enum
+from typing import Any
+
+from seq2seq_lightning.errors import ConfigurationError, nearest
+from seq2seq_lightning.experiments.ablation_config import (
+    AblationConfig,
+    CriterionConfig,
+    Mark,
+    PublishedConfig,
+    Statistic,
+    cells,
+    columns,
+    first_decoding,
+    published,
+)
+
+
+def check(config: AblationConfig) -> None:
+    """Raise one ConfigurationError that lists every problem, each with its key."""
+    problems = list(_problems(config))
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+
+
+def _problems(config: AblationConfig) -> Iterable[str]:
+    yield from _shape(config)
+    yield from _axes(config)
+    yield from _published(config)
+    for index, criterion in enumerate(config.criteria):
+        yield from _criterion(config, criterion, f"ablation.criteria[{index}]")
+    if not config.criteria and _has_published(config):
+        yield (
+            "ablation.criteria is empty, but the file holds published values. Write the rule that decides before "
+            "anything runs, for example {row: …, metric: …, within: 2.0}."
+        )
+
+
+def _shape(config: AblationConfig) -> Iterable[str]:
+    if not config.rows and not config.axes:
+        yield "ablation.rows and ablation.axes are both empty. Name at least one row, or one axis with its values."
+    for key in ("seeds", "metrics", "test_sets"):
+        if not getattr(config, key):
+            yield f"ablation.{key} is empty. Name at least one."
+        yield from _repeated(f"ablation.{key}", getattr(config, key))
+    yield from _labels("ablation.rows", [row.label for row in config.rows])
+    yield from _labels("ablation.decodings", [decoding.label for decoding in config.decodings])
+
+
+def _labels(key: str, labels: list[str]) -> Iterable[str]:
+    for index, label in enumerate(labels):
+        if not label:
+            yield f"{key}[{index}].label is empty. Every line of the table needs a name."
+    yield from _repeated(f"{key}.label", [label for label in labels if label])
+
+
+def _repeated(key: str, values: Iterable[Any]) -> Iterable[str]:
+    for value, times in Counter(map(str, values)).items():
+        if times > 1:
+            yield f"{key}: '{value}' stands there {times} times. Each may stand once."
+
+
+def _axes(config: AblationConfig) -> Iterable[str]:
+    shared = {_key_of(override) for override in config.base}
+    for axis, values in config.axes.items():
+        if not values:
+            yield f"ablation.axes[{axis}] has no values. Name at least one, or remove the axis."
+        yield from _repeated(f"ablation.axes[{axis}]", values)
+        owners = ["ablation.base"] * (axis in shared)
+        owners += [f"row '{row.label}'" for row in config.rows if axis in map(_key_of, row.overrides)]
+        for owner in owners:
+            yield f"{axis} is set by {owner} and is an axis too. Keep one of the two."
+    for index, decoding in enumerate(config.decodings):
+        for override in decoding.overrides:
+            if not _key_of(override).split(".")[0].split("@")[0].startswith("decoding"):
+                yield (
+                    f"ablation.decodings[{index}].overrides: '{override}' is not a key of `decoding`. A decoding never "
+                    "retrains; what changes training belongs in rows or axes."
+                )
+
+
+def _published(config: AblationConfig) -> Iterable[str]:
+    for index, row in enumerate(config.rows):
+        yield from _numbers(config, row.published, f"ablation.rows[{index}].published")
+    for index, entry in enumerate(config.published_cells):
+        key = f"ablation.published_cells[{index}]"
+        unknown = list(_selection(config, key, entry.row, entry.where, entry.decoding))
+        yield from unknown
+        yield from _numbers(config, entry.published, f"{key}.published")
+        decoding = entry.decoding or first_decoding(config)
+        matching = [cell for cell in cells(config) if cell.matches(entry.row, entry.where, decoding)]
+        if not unknown and len(matching) != 1:
+            yield f"{key} selects {len(matching)} cells of the table, but a published value belongs to one."
+
+
+def _numbers(config: AblationConfig, numbers: dict[str, PublishedConfig], key: str) -> Iterable[str]:
+    names = [*config.metrics, *(f"{test_set}/{metric}" for test_set, metric in columns(config))]
+    for name, number in numbers.items():
+        if name not in names:
+            yield f"{key}: '{name}' is not a metric of the table. {nearest(name, names)}"
+        yield from _member(f"{key}.{name}.mark", number.mark, Mark)
+
+
+def _criterion(config: AblationConfig, criterion: CriterionConfig, key: str) -> Iterable[str]:
+    unknown = list(_selection(config, key, criterion.row, criterion.where, criterion.decoding))
+    unknown += _selection(config, f"{key}.minus", criterion.minus, criterion.minus_where, None)
+    yield from unknown
+    if criterion.metric not in config.metrics:
+        seen = criterion.metric
+        yield f"{key}.metric='{seen}' is not in ablation.metrics. {nearest(seen, config.metrics)}"
+    if criterion.test_set is not None and criterion.test_set not in config.test_sets:
+        seen = criterion.test_set
+        yield f"{key}.test_set='{seen}' is not in ablation.test_sets. {nearest(seen, config.test_sets)}"
+    yield from _member(f"{key}.statistic", criterion.statistic, Statistic)
+    if (criterion.at_least, criterion.at_most, criterion.within) == (None, None, None):
+        yield f"{key} has no bound. Set at_least, at_most or within."
+    if not unknown and criterion.within is not None:
+        yield from _within(config, criterion, key)
+
+
+def _within(config: AblationConfig, criterion: CriterionConfig, key: str) -> Iterable[str]:
+    decoding = criterion.decoding or first_decoding(config)
+    matching = [cell for cell in cells(config) if cell.matches(criterion.row, criterion.where, decoding)]
+    test_set = criterion.test_set or next(iter(config.test_sets), "")
+    found = [published(config, cell, test_set, criterion.metric) for cell in matching] if config.test_sets else []
+    if len(found) != 1 or found[0] is None:
+        yield f"{key}.within needs one cell with a published {criterion.metric}, but {len(matching)} are selected."
+    if criterion.minus or criterion.minus_where or criterion.statistic is not Statistic.mean:
+        yield f"{key}.within compares one mean with its published value: remove minus and statistic."
+
+
+def _selection(
+    config: AblationConfig, key: str, row: str | None, where: dict[str, Any], decoding: str | None
+) -> Iterable[str]:
+    rows = [item.label for item in config.rows]
+    if row is not None and row not in rows:
+        yield f"{key}.row='{row}' is not a row of the table. {nearest(row, rows)}"
+    labels = [item.label for item in config.decodings]
+    if decoding is not None and decoding not in labels:
+        yield f"{key}.decoding='{decoding}' is not a decoding of the table. {nearest(decoding, labels)}"
+    for axis, value in where.items():
+        if axis not in config.axes:
+            yield f"{key}.where: '{axis}' is not an axis. {nearest(axis, config.axes)}"
+        elif value not in config.axes[axis]:
+            yield f"{key}.where: '{value}' is not a value of {axis}. {nearest(str(value), map(str, config.axes[axis]))}"
+
+
+def _member(key: str, value: Any, allowed: type[Enum]) -> Iterable[str]:
+    if not isinstance(value, allowed):
+        yield f"{key}='{value}' is unknown. {nearest(str(value), [member.name for member in allowed])}"
+
+
+def _has_published(config: AblationConfig) -> bool:
+    return bool(config.published_cells) or any(row.published for row in config.rows)
+
+
+def _key_of(override: str) -> str:
+    return override.split("=", 1)[0].lstrip("+~").strip()
