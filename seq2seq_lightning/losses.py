@@ -1,0 +1,185 @@
+"""Token losses over (readout, output layer, labels) in bounded blocks: sums and counts, never a mean.
+
+The output layer and its softmax are the largest tensors of a training step: positions × vocabulary. They are computed
+at real positions only, a block of positions at a time, together with their gradients, so that a block's logits are
+gone before the next block's are made.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+BLOCK_BYTES = 32 * 2**20  # logits of one block: 1067 positions × 7859 words in float32, where smaller blocks are slower
+
+
+@dataclass(frozen=True)
+class TokenLosses:
+    """Sums over the real positions of a batch.
+
+    total: scalar with gradient, the smoothed loss that is trained on. nll: scalar, unsmoothed. count: scalar int64,
+    labels counted. correct: scalar int64, positions whose most probable token is the label, if asked for.
+    """
+
+    total: Tensor
+    nll: Tensor
+    count: Tensor
+    correct: Tensor | None = None
+
+
+def token_losses(
+    readout: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    labels: Tensor,
+    pad_id: int,
+    label_smoothing: float = 0.0,
+    block: int | None = None,
+    count_correct: bool = False,
+) -> TokenLosses:
+    """Sum the cross-entropy of the labels under softmax(readout · weightᵀ + bias) over real positions.
+
+    readout: (batch, target_time, size), weight: (vocab, size), bias: (vocab,), labels: (batch, target_time), where
+    ``pad_id`` marks what is no position. Label smoothing in torch's convention: the truth has 1 - ε + ε/V, every other
+    word ε/V. ``block``: positions whose logits exist at one time; None: as many as fit in BLOCK_BYTES. Losses are
+    computed in float32 (float64 for float64 readouts), products in the type that autocast asks for.
+    """
+    flat_labels = labels.flatten()
+    positions = (flat_labels != pad_id).nonzero().squeeze(1)
+    options = _Options(label_smoothing, block or _block_rows(readout, weight), count_correct, torch.is_grad_enabled())
+    total, nll, correct = _BlockedCrossEntropy.apply(
+        readout.flatten(0, 1), weight, bias, flat_labels[positions], positions, options
+    )
+    count = torch.tensor(len(positions), device=labels.device)
+    return TokenLosses(total, nll, count, correct if count_correct else None)
+
+
+def perplexity(nll: float, count: float) -> float:
+    """exp(summed unsmoothed nll / labels): infinite where that overflows, not a number without labels."""
+    if not count:
+        return math.nan
+    try:
+        return math.exp(nll / count)
+    except OverflowError:
+        return math.inf
+
+
+@dataclass(frozen=True)
+class _Options:
+    label_smoothing: float
+    block: int
+    count_correct: bool
+    with_gradients: bool
+
+
+def _block_rows(readout: Tensor, weight: Tensor) -> int:
+    bytes_per_row = weight.size(0) * _loss_type(readout.dtype).itemsize
+    return max(1, BLOCK_BYTES // bytes_per_row)
+
+
+def _loss_type(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype is torch.float64 else torch.float32
+
+
+def _product_type(readout: Tensor) -> torch.dtype:
+    """The type matrix products run in: autocast's, where it is on."""
+    device = readout.device.type
+    if torch.is_autocast_enabled(device) and readout.dtype is not torch.float64:
+        return torch.get_autocast_dtype(device)
+    return readout.dtype
+
+
+class _BlockedCrossEntropy(Function):
+    """Loss and gradients in one pass over the blocks; backward only scales what forward has kept."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        readout: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        labels: Tensor,
+        positions: Tensor,
+        options: _Options,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """readout: (batch · target_time, size); labels, positions: (real,). Returns total, nll, correct."""
+        sums = _Sums(readout, weight, bias, [need and options.with_gradients for need in ctx.needs_input_grad[:3]])
+        with torch.autocast(readout.device.type, enabled=False):
+            for block_positions, block_labels in zip(
+                positions.split(options.block), labels.split(options.block), strict=True
+            ):
+                sums.add(block_positions, block_labels, options)
+        ctx.save_for_backward(*sums.gradients)
+        ctx.mark_non_differentiable(sums.nll, sums.correct)
+        return sums.total, sums.nll, sums.correct
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        """gradient: scalar, of the total."""
+        scaled = [None if kept is None else kept * gradient for kept in ctx.saved_tensors]
+        return (*scaled, None, None, None)
+
+
+class _Sums:
+    """The losses and gradients of the blocks seen so far."""
+
+    def __init__(self, readout: Tensor, weight: Tensor, bias: Tensor | None, needed: list[bool]) -> None:
+        self.readout = readout
+        self.product_type = _product_type(readout)
+        self.weight = weight.to(self.product_type)
+        self.bias = None if bias is None else bias.to(self.product_type)
+        self.gradients = [
+            torch.zeros_like(value) if need and value is not None else None
+            for value, need in zip((readout, weight, bias), needed, strict=True)
+        ]
+        self.total = readout.new_zeros((), dtype=_loss_type(readout.dtype))
+        self.nll = torch.zeros_like(self.total)
+        self.correct = torch.zeros((), dtype=torch.int64, device=readout.device)
+
+    def add(self, positions: Tensor, labels: Tensor, options: _Options) -> None:
+        """Add one block: positions, labels (block,)."""
+        rows = self.readout[positions].to(self.product_type)
+        logits = F.linear(rows, self.weight, self.bias)  # (block, vocab)
+        if options.count_correct:
+            self.correct += (logits.argmax(dim=-1) == labels).sum()
+        log_probs = F.log_softmax(logits, dim=-1, dtype=self.total.dtype)
+        del logits
+        nll = -log_probs.gather(1, labels[:, None]).sum()
+        self.nll += nll
+        self.total += (1 - options.label_smoothing) * nll
+        if options.label_smoothing:
+            self.total -= options.label_smoothing * log_probs.mean(dim=-1).sum()
+        if any(gradient is not None for gradient in self.gradients):
+            self._add_gradients(rows, positions, _logit_gradient(log_probs, labels, options.label_smoothing))
+
+    def _add_gradients(self, rows: Tensor, positions: Tensor, logit_gradient: Tensor) -> None:
+        """logit_gradient: (block, vocab), in the type of the losses."""
+        of_readout, of_weight, of_bias = self.gradients
+        if of_bias is not None:
+            of_bias += logit_gradient.sum(dim=0)
+        logit_gradient = logit_gradient.to(self.product_type)
+        if of_readout is not None:
+            of_readout.index_copy_(0, positions, (logit_gradient @ self.weight).to(of_readout.dtype))
+        if of_weight is None:
+            return
+        if of_weight.dtype is self.product_type:
+            of_weight.addmm_(logit_gradient.t(), rows)
+        else:
+            of_weight += logit_gradient.t() @ rows
+
+
+def _logit_gradient(log_probs: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+    """softmax - smoothed truth, in the memory of log_probs: (block, vocab)."""
+    gradient = log_probs.exp_()
+    if label_smoothing:
+        gradient -= label_smoothing / gradient.size(1)
+    gradient[torch.arange(len(labels), device=labels.device), labels] -= 1 - label_smoothing
+    return gradient
