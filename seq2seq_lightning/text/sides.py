@@ -26,11 +26,13 @@ class SideTextConfig:
     def __post_init__(self) -> None:
         if self.min_frequency < 1:
             raise ConfigurationError(
-                f"`text.<side>.min_frequency` is {self.min_frequency}, but counts begin at 1. Set it to 1 to keep every token."
+                f"`text.<side>.min_frequency` is {self.min_frequency}, but counts begin at 1. "
+                "Set it to 1 to keep every token."
             )
         if self.max_size is not None and self.max_size < 1:
             raise ConfigurationError(
-                f"`text.<side>.max_size` is {self.max_size}: a vocabulary needs at least 1 token. Set it to null to keep all."
+                f"`text.<side>.max_size` is {self.max_size}: a vocabulary needs at least 1 token. "
+                "Set it to null to keep all."
             )
 
 

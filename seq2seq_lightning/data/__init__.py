@@ -1,0 +1,3 @@
+"""From a task's texts to planned, padded batches."""
+
+from __future__ import annotations

@@ -1,0 +1,151 @@
+"""Which rows train together: plans of batches, deterministic in (seed, epoch)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seq2seq_lightning.errors import ConfigurationError, DataError
+from seq2seq_lightning.randomness import uniforms
+
+Lengths = NDArray[np.int64]
+Rows = NDArray[np.int64]
+
+
+class BatchUnit(Enum):
+    """What ``size`` counts."""
+
+    sentences = "sentences"  # rows
+    tokens = "tokens"  # positions of the padded source and target tensors: rows × (source_time + target_time)
+
+
+class Sampling(Enum):
+    """How an epoch visits the split."""
+
+    epochs = "epochs"  # each row once
+    replacement = "replacement"  # as many draws with replacement as there are rows
+
+
+@dataclass
+class BatchingConfig:
+    """How rows become batches. Sizes are those of a global batch: of all ranks and micro-batches of one update."""
+
+    # how large a batch may be, in `unit`
+    size: int = 64
+    # sentences | tokens (positions, padding included)
+    unit: BatchUnit = BatchUnit.sentences
+    # rows sorted together by length before batches are cut: 0 = none, fully random; -1 = the whole split
+    pool: int = 0
+    # cut a batch where the source length changes, so that the encoder needs no packing
+    same_source_length: bool = False
+    # epochs: each row once per epoch; replacement: draws with replacement, as many as rows
+    sampling: Sampling = Sampling.epochs
+    # rows per batch and device where nothing is learnt: validation, test
+    evaluation_size: int = 128
+    # processes that prepare batches; 0: the training process itself
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        for key, least in (("size", 1), ("evaluation_size", 1), ("workers", 0), ("pool", -1)):
+            value = getattr(self, key)
+            if value < least:
+                raise ConfigurationError(f"`data.batching.{key}` is {value}; set it to {least} or more.")
+        if self.same_source_length and self.pool == 0:
+            raise ConfigurationError(
+                "`data.batching.same_source_length=true` cuts a batch where the source length changes, but "
+                "`data.batching.pool=0` sorts nothing, so nearly every row would be a batch of its own. "
+                "Set `data.batching.pool=-1` (or some thousands), or `data.batching.same_source_length=false`."
+            )
+
+
+def plan_epoch(
+    source_lengths: Lengths, label_lengths: Lengths, config: BatchingConfig, seed: int, epoch: int
+) -> list[Rows]:
+    """The global batches of an epoch in the order they are trained.
+
+    source_lengths, label_lengths: (rows,), positions of each row in the two padded tensors.
+    Rows are put in random order, sorted by length within pools, cut into batches, and the batches put in random order.
+    """
+    if config.unit is BatchUnit.tokens:
+        _check_budget(source_lengths + label_lengths, config.size)
+    order = _visits(len(source_lengths), config.sampling, seed, epoch)
+    pool = len(order) if config.pool <= 0 else config.pool
+    batches: list[Rows] = []
+    for start in range(0, len(order), max(pool, 1)):
+        rows = order[start : start + pool]
+        if config.pool:
+            rows = rows[np.lexsort((label_lengths[rows], source_lengths[rows]))]
+        cuts = list(_cuts(source_lengths[rows], label_lengths[rows], config))
+        batches += np.split(rows, cuts)
+    return [batches[index] for index in _permutation(len(batches), seed, "batch_order", epoch)]
+
+
+def plan_evaluation(source_lengths: Lengths, label_lengths: Lengths, size: int, world_size: int = 1) -> list[Rows]:
+    """Batches of at most ``size`` rows per rank, each row once, longest first (what exhausts memory does so at once).
+
+    The batches are of nearly equal size, so that each of them has a row for every rank.
+    """
+    rows = len(source_lengths)
+    if rows < world_size:
+        raise DataError(
+            f"A split of {rows} examples cannot be spread over {world_size} devices. "
+            f"Give it at least {world_size} examples, or set `trainer.devices={max(rows, 1)}`."
+        )
+    longest_first = np.lexsort((label_lengths, source_lengths))[::-1]
+    batches = min(-(-rows // (size * world_size)), rows // world_size)
+    return [np.ascontiguousarray(batch) for batch in np.array_split(longest_first, batches)] if rows else []
+
+
+def padding_share(plan: Sequence[Rows], source_lengths: Lengths, label_lengths: Lengths) -> float:
+    """Pad positions ÷ all positions over the batches of a plan, source and target together."""
+    real = padded = 0
+    for rows in plan:
+        for lengths in (source_lengths[rows], label_lengths[rows]):
+            real += int(lengths.sum())
+            padded += len(rows) * int(lengths.max())
+    return 1.0 - real / padded if padded else 0.0
+
+
+def _visits(rows: int, sampling: Sampling, seed: int, epoch: int) -> Rows:
+    """The rows an epoch visits, in random order: (rows,)."""
+    if sampling is Sampling.epochs:
+        return _permutation(rows, seed, "order", epoch)
+    draws = uniforms(seed, "order", epoch, torch.arange(rows), 1)[:, 0].numpy()
+    return (draws * rows).astype(np.int64)
+
+
+def _permutation(count: int, seed: int, stream: str, epoch: int) -> Rows:
+    """0 … count - 1 in random order."""
+    keys = uniforms(seed, stream, epoch, torch.arange(count), 1)[:, 0].numpy()
+    return np.argsort(keys, kind="stable")
+
+
+def _cuts(source_lengths: Lengths, label_lengths: Lengths, config: BatchingConfig) -> Iterator[int]:
+    """Where batches begin, besides at 0, in rows that stand in their order."""
+    begin = source_time = target_time = 0
+    lengths = zip(source_lengths.tolist(), label_lengths.tolist(), strict=True)
+    for row, (source, labels) in enumerate(lengths):
+        wider = max(source_time, source), max(target_time, labels)
+        rows = row + 1 - begin
+        needed = rows if config.unit is BatchUnit.sentences else rows * sum(wider)
+        other_length = config.same_source_length and source != source_time
+        if row > begin and (needed > config.size or other_length):
+            yield row
+            begin, wider = row, (source, labels)
+        source_time, target_time = wider
+
+
+def _check_budget(positions: Lengths, budget: int) -> None:
+    too_long = np.flatnonzero(positions > budget)
+    if len(too_long):
+        row = too_long[0]
+        raise DataError(
+            f"Training pair {row + 1} has {positions[row]} positions (source and target), more than the "
+            f"`data.batching.size={budget}` of a batch counted in tokens ({len(too_long)} such pairs). "
+            f"Set `data.batching.size={positions.max()}` or more, or leave such pairs out with `data.max_length`."
+        )

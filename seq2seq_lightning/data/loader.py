@@ -1,0 +1,170 @@
+"""Loaders with a position of their own, so that training resumes at the very next batch.
+
+They are no torch DataLoaders: Lightning leaves them alone and keeps the training loader's ``state_dict`` in the
+checkpoint. A DataLoader is used inside, over a plan already made, where worker processes are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from seq2seq_lightning.data.batch import Batch, SpecialIds, collate
+from seq2seq_lightning.data.bucketing import BatchingConfig, Rows, padding_share, plan_epoch, plan_evaluation
+from seq2seq_lightning.data.example import EncodedSplit
+from seq2seq_lightning.errors import CheckpointError, DataError
+
+
+@dataclass(frozen=True)
+class MicroBatches(Dataset[Batch]):
+    """The micro-batches of one rank over a plan of global batches.
+
+    A global batch is dealt like cards to world_size × accumulate slots; micro-batch m of rank r is slot
+    m × world_size + r. A slot that gets no row gets one filler row, so that every rank has the same count.
+    """
+
+    split: EncodedSplit
+    plan: list[Rows]
+    ids: SpecialIds
+    target_eos: bool
+    rank: int
+    world_size: int
+    accumulate: int
+
+    def __len__(self) -> int:
+        return len(self.plan) * self.accumulate
+
+    def __getitem__(self, index: int) -> Batch:
+        update, micro = divmod(index, self.accumulate)
+        batch = self.plan[update]
+        slot, slots = micro * self.world_size + self.rank, self.world_size * self.accumulate
+        labels = int(self.split.target_lengths[batch].sum()) + len(batch) * int(self.target_eos)
+        filler = slot >= len(batch)
+        rows = batch[:1] if filler else batch[slot::slots]
+        places = np.array([slot]) if filler else np.arange(slot, len(batch), slots)
+        return collate(self.split, rows, places, labels, self.ids, self.target_eos, filler)
+
+
+class TrainingLoader:
+    """This rank's training batches, epoch after epoch; it owns the epoch and the position in it.
+
+    updates: global batches of the whole training. Given, one iteration yields what is left of the whole training;
+    None, one iteration yields what is left of the current epoch.
+    """
+
+    def __init__(
+        self,
+        split: EncodedSplit,
+        batching: BatchingConfig,
+        ids: SpecialIds,
+        *,
+        seed: int,
+        updates: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        accumulate: int = 1,
+        target_eos: bool = True,
+    ) -> None:
+        if not len(split):
+            raise DataError("The training split has no examples. Check `data.train` and what was skipped.")
+        self.split, self.batching, self.ids, self.seed = split, batching, ids, seed
+        self.updates, self.target_eos = updates, target_eos
+        self.rank, self.world_size, self.accumulate = rank, world_size, accumulate
+        self.label_lengths = split.label_lengths(target_eos)
+        self.epoch = 0
+        self.position = 0  # global batches of this epoch handed out
+        self.update = 0  # global batches handed out in all
+        self._planned: tuple[int, list[Rows]] | None = None
+
+    @property
+    def plan(self) -> list[Rows]:
+        """The global batches of the current epoch."""
+        if self._planned is None or self._planned[0] != self.epoch:
+            plan = plan_epoch(self.split.source_lengths, self.label_lengths, self.batching, self.seed, self.epoch)
+            self._planned = self.epoch, plan
+        return self._planned[1]
+
+    @property
+    def padding_share(self) -> float:
+        """Pad positions ÷ all positions over the current epoch's global batches."""
+        return padding_share(self.plan, self.split.source_lengths, self.label_lengths)
+
+    def __len__(self) -> int:
+        """This rank's micro-batches in a full iteration, those already handed out included.
+
+        Lightning adds what it has seen to what it fetches after a resume, and compares the sum with this.
+        """
+        return self.accumulate * (len(self.plan) if self.updates is None else self.updates)
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self.updates is None:
+            yield from self._rest_of_epoch(len(self.plan))
+            return
+        while self.update < self.updates:
+            yield from self._rest_of_epoch(self.updates - self.update)
+
+    def _rest_of_epoch(self, at_most: int) -> Iterator[Batch]:
+        """Micro-batches from the position on, for at most so many updates; the last one begins the next epoch."""
+        plan = self.plan[self.position :][:at_most]
+        share = MicroBatches(self.split, plan, self.ids, self.target_eos, self.rank, self.world_size, self.accumulate)
+        for index, batch in enumerate(self._prepared(share), start=1):
+            if index % self.accumulate == 0:
+                self._advance()
+            yield batch
+
+    def _advance(self) -> None:
+        """Count a global batch before its last micro-batch leaves: what is saved after it goes on behind it."""
+        last = self.position + 1 == len(self.plan)
+        self.epoch, self.position = (self.epoch + 1, 0) if last else (self.epoch, self.position + 1)
+        self.update += 1
+
+    def _prepared(self, share: MicroBatches) -> Iterator[Batch]:
+        """The micro-batches in order, made here or by worker processes."""
+        if not self.batching.workers:
+            return (share[index] for index in range(len(share)))
+        # its own generator: otherwise each start would draw from the global random stream
+        return iter(DataLoader(share, batch_size=None, num_workers=self.batching.workers, generator=torch.Generator()))
+
+    def state_dict(self) -> dict[str, int]:
+        """Where training stands, equal on all ranks."""
+        return {"epoch": self.epoch, "position": self.position, "update": self.update}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue behind the global batch that was handed out last when the state was saved."""
+        self.epoch, self.position, self.update = state["epoch"], state["position"], state["update"]
+        if self.position >= len(self.plan):
+            raise CheckpointError(
+                f"The checkpoint stands at batch {self.position} of epoch {self.epoch}, which has {len(self.plan)} "
+                "batches here: data or `data.batching` differ from those it was trained with. "
+                "Restore them, or start anew with `fresh=true`."
+            )
+
+
+class EvaluationLoader:
+    """This rank's share of a split in batches by length: over all ranks each example exactly once.
+
+    Every rank has the same number of batches. ``indices`` of a batch restore the order of the split.
+    """
+
+    def __init__(
+        self,
+        split: EncodedSplit,
+        size: int,
+        ids: SpecialIds,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        target_eos: bool = True,
+    ) -> None:
+        plan = plan_evaluation(split.source_lengths, split.label_lengths(target_eos), size, world_size)
+        self._share = MicroBatches(split, plan, ids, target_eos, rank, world_size, accumulate=1)
+
+    def __len__(self) -> int:
+        return len(self._share)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self._share[index] for index in range(len(self._share)))
