@@ -103,8 +103,11 @@ def lock(path: Path, blocking: bool = True) -> Iterator[None]:
     With ``blocking=False`` a held lock raises ``BusyError``, which says who holds it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise DataError(_write_problem(path, error)) from error
     try:
         _take(descriptor, path, blocking)
         os.ftruncate(descriptor, 0)

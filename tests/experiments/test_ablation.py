@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -69,6 +69,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, 
 TEXTS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1) | st.sampled_from(["null", "1e3"])
 
 
+@settings(deadline=None)
 @given(VALUES | TEXTS | st.lists(VALUES | TEXTS, max_size=3))
 def test_hydra_reads_back_the_value_of_an_override(value: Any) -> None:
     seen = OverridesParser.create().parse_override(override("group.key", value)).value()
@@ -97,7 +98,7 @@ def test_published_values_find_their_place() -> None:
     assert published(made, cells(made)[0], "hard", "exact_match") is other
 
 
-ROW = {"row": "left", "metric": "exact_match"}
+ROW: dict[str, Any] = {"row": "left", "metric": "exact_match"}
 
 
 @pytest.mark.parametrize(

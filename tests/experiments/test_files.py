@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq_lightning.errors import DataError
@@ -75,6 +75,12 @@ def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
         write_text_durably(tmp_path / "taken", "text")
 
 
+def test_a_lock_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"run\.lock was not written: "), lock(tmp_path / "file" / "run.lock"):
+        pass
+
+
 def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"half": ')
     with pytest.raises(DataError, match=r"a\.json is damaged"):
@@ -83,6 +89,7 @@ def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:
         read_json(tmp_path / "b.json")
 
 
+@settings(deadline=None)
 @given(cut=st.integers(min_value=0, max_value=60))
 def test_lines_survive_a_kill_at_any_byte(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     path = tmp_path_factory.mktemp("jsonl") / "history.jsonl"

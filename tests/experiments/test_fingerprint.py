@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq_lightning.experiments.fingerprint import fingerprint
@@ -22,6 +22,7 @@ def test_it_is_the_hash_of_canonical_json_for_ever() -> None:
     assert fingerprint({}) == "44136fa355b3"  # printf '{}' | sha256sum
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), PLAIN, max_size=4), PLAIN)
 def test_order_does_not_matter_and_every_value_does(parts: dict[str, object], other: object) -> None:
     assert fingerprint(dict(reversed(parts.items()))) == fingerprint(parts)

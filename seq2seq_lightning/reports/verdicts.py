@@ -1,0 +1,176 @@
+"""The rule of an ablation applied to its runs: criteria, and one honest verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from seq2seq_lightning.experiments.ablation_config import (
+    AblationConfig,
+    Cell,
+    CriterionConfig,
+    Statistic,
+    first_decoding,
+    published,
+)
+from seq2seq_lightning.experiments.ledger import State, TrialResult
+from seq2seq_lightning.reports.frame import score, value, wanted
+from seq2seq_lightning.reports.statistics import PROPORTIONS, standard_error, summarise, tolerance
+
+
+class Verdict(Enum):
+    """What may be said of a table."""
+
+    reproduced = "reproduced"
+    reproduced_light = "reproduced (light protocol)"
+    not_reproduced = "not reproduced"
+    not_trained = "not trained"
+    incomplete = "incomplete"
+
+
+@dataclass(frozen=True)
+class CriterionResult:
+    """One line of the rule: what was seen, what was asked, whether it holds (None: no run to judge by)."""
+
+    criterion: CriterionConfig
+    seen: float | None
+    bound: str
+    passed: bool | None
+
+    @property
+    def label(self) -> str:
+        """Its own label, or what it looks at."""
+        return self.criterion.label or f"{self.criterion.statistic.value} {self.criterion.metric}"
+
+    @property
+    def outcome(self) -> str:
+        """One word for the table."""
+        return {True: "pass", False: "fail", None: "open"}[self.passed]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The verdict (None: the ablation states no rule), why, and the criteria behind it."""
+
+    verdict: Verdict | None
+    reasons: list[str]
+    criteria: list[CriterionResult]
+
+
+def assess(config: AblationConfig, results: Sequence[TrialResult]) -> Assessment:
+    """Judge a table: incomplete before not trained, not trained before the criteria, all of which must hold."""
+    criteria = [evaluate(config, criterion, results) for criterion in config.criteria]
+    missing = [reason for result in results if (reason := _lacks(config, result))]
+    if missing or not results:
+        return Assessment(Verdict.incomplete, missing or ["no trials"], criteria)
+    untrained = [reason for result in results if (reason := _untrained(config, result))]
+    if untrained:
+        return Assessment(Verdict.not_trained, untrained, criteria)
+    failed = [f"{item.label}: {number(item.seen)}, not {item.bound}" for item in criteria if not item.passed]
+    if failed:
+        return Assessment(Verdict.not_reproduced, failed, criteria)
+    if not criteria:
+        return Assessment(None, [], criteria)
+    return Assessment(Verdict.reproduced_light if config.light else Verdict.reproduced, [], criteria)
+
+
+def evaluate(config: AblationConfig, criterion: CriterionConfig, results: Sequence[TrialResult]) -> CriterionResult:
+    """One criterion over the runs it selects, with what is there by now."""
+    test_set = criterion.test_set or config.test_sets[0]
+    chosen = _select(config, criterion, criterion.row, criterion.where, results)
+    seen = _statistic(criterion, chosen, test_set)
+    if criterion.minus is not None or criterion.minus_where:
+        row, where = criterion.minus or criterion.row, criterion.minus_where or criterion.where
+        other = _statistic(criterion, _select(config, criterion, row, where, results), test_set)
+        seen = seen - other if seen is not None and other is not None else None
+    low, high, words = _bounds(config, criterion, chosen, test_set)
+    passed = None if seen is None else bool(low <= seen <= high)
+    return CriterionResult(criterion, seen, words, passed)
+
+
+def concerns(config: AblationConfig, criterion: CriterionConfig, cell: Cell) -> bool:
+    """Does this criterion speak of this cell alone, without subtracting another?"""
+    if criterion.minus is not None or criterion.minus_where:
+        return False
+    return cell.matches(criterion.row, criterion.where, criterion.decoding or first_decoding(config))
+
+
+def number(seen: float | None) -> str:
+    """A score for people: two decimals, a dash where there is none."""
+    return "–" if seen is None else f"{seen:.2f}"
+
+
+def _select(
+    config: AblationConfig,
+    criterion: CriterionConfig,
+    row: str | None,
+    where: dict[str, Any],
+    results: Sequence[TrialResult],
+) -> list[TrialResult]:
+    decoding = criterion.decoding or first_decoding(config)
+    return [result for result in results if result.trial.place.matches(row, where, decoding)]
+
+
+def _statistic(criterion: CriterionConfig, results: Sequence[TrialResult], test_set: str) -> float | None:
+    found = [score(result, test_set, criterion.metric) for result in results]
+    values = [item.value for item in found if item is not None]
+    if not values:
+        return None
+    if any(math.isnan(item) for item in values):  # max and min would depend on the order
+        return math.nan
+    if criterion.statistic is Statistic.mean:
+        return math.fsum(values) / len(values)
+    return max(values) if criterion.statistic is Statistic.max else min(values)
+
+
+def _bounds(
+    config: AblationConfig, criterion: CriterionConfig, results: Sequence[TrialResult], test_set: str
+) -> tuple[float, float, str]:
+    """(least, most, both in words); ``within`` becomes an interval around the published value."""
+    low, high, words = -math.inf, math.inf, []
+    if criterion.at_least is not None:
+        low, words = criterion.at_least, [f"≥ {criterion.at_least:g}"]
+    if criterion.at_most is not None:
+        high, words = criterion.at_most, [*words, f"≤ {criterion.at_most:g}"]
+    if criterion.within is not None:
+        middle, margin = _interval(config, criterion, criterion.within, results, test_set)
+        low, high = max(low, middle - margin), min(high, middle + margin)
+        words.append(f"{middle:g} ± {margin:.2f} = max(2 SE, {criterion.within:g})")
+    return low, high, " and ".join(words)
+
+
+def _interval(
+    config: AblationConfig, criterion: CriterionConfig, margin: float, results: Sequence[TrialResult], test_set: str
+) -> tuple[float, float]:
+    target = published(config, results[0].trial.place, test_set, criterion.metric) if results else None
+    assert target is not None, "ablation_rules.check lets `within` through only with a published value"
+    found = [item for result in results if (item := score(result, test_set, criterion.metric)) is not None]
+    own = summarise([item.value for item in found])
+    if own is None:
+        return target.value, margin
+    sentences = found[0].n if criterion.metric in PROPORTIONS else None
+    return target.value, tolerance(standard_error(own, target.spread, target.n, sentences), margin)
+
+
+def _lacks(config: AblationConfig, result: TrialResult) -> str | None:
+    if result.state is not State.finished:
+        return f"{result.trial}: {result.state.value}" + (f" ({_first_line(result.problem)})" if result.problem else "")
+    absent = [f"{test_set}/{metric}" for test_set, metric in wanted(config) if score(result, test_set, metric) is None]
+    return f"{result.trial}: not scored ({', '.join(absent)})" if absent else None
+
+
+def _untrained(config: AblationConfig, result: TrialResult) -> str | None:
+    if config.trained is None:
+        return None
+    seen = value(result, config.trained.test_set, config.trained.metric)
+    if seen >= config.trained.at_least:
+        return None
+    name = f"{config.trained.test_set}/{config.trained.metric}"
+    return f"{result.trial}: {name} {number(seen)}, not ≥ {config.trained.at_least:g}"
+
+
+def _first_line(problem: str) -> str:
+    return problem.strip().splitlines()[0] if problem.strip() else "no message"
