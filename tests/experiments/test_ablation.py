@@ -66,7 +66,9 @@ def test_axes_alone_make_a_table() -> None:
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-TEXTS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1) | st.sampled_from(["null", "1e3"])
+TEXTS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1) | st.sampled_from(
+    ["null", "1e3", r"a\'b", "c\\"]
+)
 
 
 @settings(deadline=None)

@@ -125,10 +125,12 @@ with lock(Path(sys.argv[1])):
 def test_a_lock_holds_across_processes_and_ends_with_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "run.lock"
     assert not is_locked(path)
+    path.write_text("an owner before, killed, with a name that is much longer than any process and host of today " * 2)
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "held\n"
+        assert len(path.read_text().splitlines()) == 1 and "today" not in path.read_text()
         assert is_locked(path)
         with (
             pytest.raises(BusyError, match=rf"in use by process {owner.pid} on .*Wait for it to end"),

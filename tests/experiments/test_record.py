@@ -104,7 +104,9 @@ def _git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
 
 
-def test_git_state_sees_changed_code_but_neither_results_nor_foreign_checkouts(tmp_path: Path) -> None:
+def test_git_state_sees_changed_code_but_neither_results_nor_foreign_checkouts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert git_state(tmp_path) == (None, None)
     for folder in ("package", "results", "venv"):
         (tmp_path / folder).mkdir()
@@ -120,6 +122,8 @@ def test_git_state_sees_changed_code_but_neither_results_nor_foreign_checkouts(t
     (tmp_path / "package" / "code.py").write_text("2")
     assert git_state(tmp_path / "package") == (commit, True)
     assert git_state(tmp_path / "venv") == (None, None)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))  # as inside a hook
+    assert git_state(tmp_path / "package") == (commit, True)
 
 
 def test_hardware_and_versions_say_what_is_there() -> None:

@@ -105,12 +105,23 @@ def test_the_terminal_shows_results_then_verdict(primitives: AblationConfig, mak
     show(page(primitives, results), console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    assert "1.2 ± 0.5 [M]" in text, "square brackets are words here, not markup"
+    assert "1.2 ± 0.5 [M]" in text
     order = [
         text.index(word) for word in ("A small table", "85.00 ± 7.07 (2)", "abcdef0", "batches of 16", "Verdict: not")
     ]
     assert order == sorted(order)
     assert "- floor: 7.00, not ≤ 5" in text
+
+
+def test_square_brackets_are_words_not_markup() -> None:
+    console = Console(file=io.StringIO(), color_system=None)
+    empty = Table("Criteria", ["c"], [])
+    show(
+        Page("[a]", "[b]", Table("Results", ["[c]"], [["[d]"]], ["[e]"]), empty, empty, ["[f]"], "[g]", ["[h]"]),
+        console,
+    )
+    assert isinstance(console.file, io.StringIO)
+    assert all(f"[{letter}]" in console.file.getvalue() for letter in "abcdefgh")
 
 
 def test_a_table_is_rebuilt_without_torch() -> None:

@@ -28,6 +28,7 @@ GOOD = {("left", 1): 80.0, ("left", 2): 90.0, ("jump", 1): 0.5, ("jump", 2): 1.5
         (GOOD, {}, False, Verdict.reproduced, None),
         ({**GOOD, ("jump", 2): 5.5}, {}, True, Verdict.not_reproduced, "floor: 5.50, not ≤ 5"),
         ({**GOOD, ("jump", 2): 5.0}, {}, True, Verdict.reproduced_light, None),
+        ({**GOOD, ("left", 1): 50.0}, {}, True, Verdict.reproduced_light, None),
         ({**GOOD, ("left", 1): 49.9}, {}, True, Verdict.not_reproduced, "learnt: 69.95, not ≥ 70"),
         ({**GOOD, ("left", 1): float("nan")}, {}, True, Verdict.not_reproduced, "learnt: nan, not ≥ 70"),
         (
