@@ -1,0 +1,19 @@
+"""Recurrent cells: one line maps each config to the cell it builds."""
+
+from __future__ import annotations
+
+from seq2seq_lightning.models.cells.cell import Cell, CellConfig
+from seq2seq_lightning.models.cells.gru import GRU, GRUConfig
+from seq2seq_lightning.models.cells.lstm import LSTM, LSTMConfig
+from seq2seq_lightning.models.cells.rnn import RNN, RNNConfig
+
+CELLS: dict[type[CellConfig], type[Cell]] = {
+    RNNConfig: RNN,
+    GRUConfig: GRU,
+    LSTMConfig: LSTM,
+}
+
+
+def build_cell(config: CellConfig, input_size: int, hidden_size: int) -> Cell:
+    """The cell that a config describes."""
+    return CELLS[type(config)](config, input_size, hidden_size)

@@ -1,0 +1,57 @@
+"""What moves between positions and what stays: the values a decoder step takes and returns, all batch-first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+CellState = dict[str, Tensor]
+"""A cell's named tensors, each (rows, ...). ``hidden`` is always there and is what the cell gave out last."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything a decoder carries from one position to the next."""
+
+    layers: tuple[CellState, ...]  # bottom layer first
+    feed: Tensor | None = None  # (rows, readout): the previous readout, with input feeding
+
+    def select(self, rows: Tensor) -> State:
+        """The state of the given rows, in the given order; a row may be taken several times. rows: (n,) int64."""
+        layers = tuple({name: value.index_select(0, rows) for name, value in layer.items()} for layer in self.layers)
+        return State(layers, None if self.feed is None else self.feed.index_select(0, rows))
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the decoder sees of the source: one entry per sentence, never expanded to rows."""
+
+    states: Tensor  # (sentences, source_time, size)
+    mask: Tensor  # (sentences, source_time) bool, True real
+    keys: Tensor | None = None  # (sentences, source_time, key_size): states as the attention projects them, once
+    context: Tensor | None = None  # (sentences, size): the fixed context of `every_step`
+
+    @cached_property
+    def is_padding(self) -> Tensor:
+        """(sentences, 1, source_time) bool, True at padding: the mask as attention needs it, made once."""
+        return ~self.mask.unsqueeze(1)
+
+    def select(self, sentences: Tensor) -> Memory:
+        """The memory of the given sentences, in the given order. sentences: (n,) int64."""
+        return Memory(
+            self.states.index_select(0, sentences),
+            self.mask.index_select(0, sentences),
+            None if self.keys is None else self.keys.index_select(0, sentences),
+            None if self.context is None else self.context.index_select(0, sentences),
+        )
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What search learns from one step; the shape of ``decoding.protocol.StepOutput``."""
+
+    log_probs: Tensor  # (rows, vocab)
+    attention: Tensor | None  # (rows, source_time)
+    state: State
