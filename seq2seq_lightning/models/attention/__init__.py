@@ -1,0 +1,19 @@
+"""Attentions: one line maps each config to the score it builds."""
+
+from __future__ import annotations
+
+from seq2seq_lightning.models.attention.additive import AdditiveAttention, AdditiveAttentionConfig
+from seq2seq_lightning.models.attention.attention import Attention, AttentionConfig
+from seq2seq_lightning.models.attention.dot import DotAttention, DotAttentionConfig
+from seq2seq_lightning.models.attention.general import GeneralAttention, GeneralAttentionConfig
+
+ATTENTIONS: dict[type[AttentionConfig], type[Attention]] = {
+    DotAttentionConfig: DotAttention,
+    GeneralAttentionConfig: GeneralAttention,
+    AdditiveAttentionConfig: AdditiveAttention,
+}
+
+
+def build_attention(config: AttentionConfig, query_size: int, key_size: int) -> Attention:
+    """The attention that a config describes."""
+    return ATTENTIONS[type(config)](config, query_size, key_size)

@@ -1,0 +1,233 @@
+"""The decoder: embedding → stack → readout, with what it sees of the source joined where its config says.
+
+One position (`step`), all positions one after the other (`unroll_stepwise`), or all at once where nothing of a
+position feeds the next but the state (`unroll`); the three agree, dropout included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq_lightning.models.attention.attention import Attention
+from seq2seq_lightning.models.decoder_config import Context, DecoderConfig, ReadoutActivation, Summary
+from seq2seq_lightning.models.dropout import draw_mask, drop
+from seq2seq_lightning.models.encoder import Encoded
+from seq2seq_lightning.models.stack import Stack
+from seq2seq_lightning.models.state import CellState, Memory, State
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What dropout leaves, (batch, target_time, …) or, for one position, (rows, …); None where nothing is dropped."""
+
+    embedding: Tensor | None
+    layers: list[Tensor | None]
+    context: Tensor | None
+    output: Tensor | None
+
+    def positions(self, time: int) -> list[Masks]:
+        """The masks of each position."""
+        embedding, context, output = (_positions(mask, time) for mask in (self.embedding, self.context, self.output))
+        layers = [_positions(mask, time) for mask in self.layers]
+        return [
+            Masks(embedding[position], [mask[position] for mask in layers], context[position], output[position])
+            for position in range(time)
+        ]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a readout may join, (rows, …) for one position or (batch, target_time, …) for all of them."""
+
+    top: Tensor  # the output of the stack
+    context: Tensor | None
+    embedded: Tensor
+    mask: Tensor | None  # dropout of the readout
+
+    @classmethod
+    def stack(cls, parts: list[Part], mask: Tensor | None) -> Part:
+        """The positions of a target as one."""
+        contexts = [part.context for part in parts if part.context is not None]
+        tops, embedded = (torch.stack([getattr(part, name) for part in parts], 1) for name in ("top", "embedded"))
+        return cls(tops, torch.stack(contexts, 1) if contexts else None, embedded, mask)
+
+
+@dataclass(frozen=True)
+class Position:
+    """What one position gave."""
+
+    top: Tensor  # (rows, hidden), the output of the stack
+    context: Tensor | None  # (rows, size)
+    weights: Tensor | None  # (rows, source_time)
+    layers: tuple[CellState, ...]
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """The model's own tokens for the positions where not every row is fed the gold one."""
+
+    at: list[bool]  # per position, whether any row is fed its own token there
+    tokens: Callable[[Tensor, int], Tensor]  # (previous readout (batch, size), position) → what to feed (batch,)
+
+
+class Decoder(nn.Module):
+    """Embedding, attention, stack and readout of the target side; the output layer lies outside."""
+
+    def __init__(
+        self, config: DecoderConfig, attention: Attention | None, vocab_size: int, context_size: int, pad_id: int
+    ) -> None:
+        super().__init__()
+        assert config.cell is not None
+        self.config, self.context_size = config, context_size
+        self.asks_before, self.asks_after = config.asks_before, config.asks_after
+        self.has_fixed_context = config.context is Context.every_step
+        self.is_fusible, self.feeds_readout = config.is_fusible, config.input_feeding
+        self.reads_context = config.readout.context and config.context is not Context.initial
+        self.reads_embedding = config.readout.embedding
+        self.ends_in_tanh = config.readout.activation is ReadoutActivation.tanh
+        self.readout_size = config.readout_size(context_size)
+        self.embedding = nn.Embedding(vocab_size, config.embedding_size, padding_idx=pad_id)
+        self.attention = attention if config.context is Context.attention else None
+        self.stack = Stack(config.cell, config.layout, config.input_size(context_size))
+        has_layer = config.readout.size is not None or self.ends_in_tanh
+        joined = config.joined_size(context_size)
+        self.readout_map = nn.Linear(joined, self.readout_size, bias=False) if has_layer else None
+
+    def remember(self, encoded: Encoded) -> Memory:
+        """What the decoder sees of these sources at every position."""
+        keys = None if self.attention is None else self.attention.keys(encoded.states)
+        context = None
+        if self.has_fixed_context:
+            last = self.config.summary is Summary.last
+            context = encoded.final_state[-1]["hidden"] if last else encoded.mean
+        return Memory(encoded.states, encoded.mask, keys, context)
+
+    def start(self, layers: tuple[CellState, ...]) -> State:
+        """The state before the first position, from where the bridge starts each layer."""
+        hidden = layers[0]["hidden"]
+        feed = hidden.new_zeros(hidden.shape[0], self.readout_size) if self.feeds_readout else None
+        return State(layers, feed)
+
+    def unroll(self, tokens: Tensor, state: State, memory: Memory) -> Tensor:
+        """All positions at once, where the architecture permits it.
+
+        tokens: (batch, target_time), what is fed at each position. Returns the readout (batch, target_time, size).
+        """
+        assert self.is_fusible
+        batch, time = tokens.shape
+        masks = self.draw_masks(batch, time, state)
+        embedded = drop(self.embedding(tokens), masks.embedding)
+        context, inputs = None, embedded
+        if memory.context is not None:
+            context = drop(memory.context.unsqueeze(1).expand(-1, time, -1), masks.context)
+            inputs = torch.cat((embedded, context), dim=-1)
+        tops, _ = self.stack.unroll(inputs, state.layers, None, masks.layers)
+        if self.attention is not None:
+            context = drop(self.attention(tops, memory).context, masks.context)
+        return self.read_out(Part(tops, context, embedded, masks.output))
+
+    def unroll_stepwise(
+        self, tokens: Tensor, state: State, memory: Memory, feedback: Feedback | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """One position after the other, feeding the model's own tokens where asked.
+
+        tokens: (batch, target_time), the gold inputs.
+        Returns the readout (batch, target_time, size) and the tokens fed (batch, target_time).
+        """
+        batch, time = tokens.shape
+        masks = self.draw_masks(batch, time, state)
+        fed, embeddings = list(tokens.unbind(1)), self.embedding(tokens).unbind(1)
+        parts: list[Part] = []
+        feeds: list[Tensor] = []
+        for position, mask in enumerate(masks.positions(time)):
+            looked_up = embeddings[position]
+            if feedback is not None and feedback.at[position]:
+                fed[position] = self._own_tokens(feedback, parts[-1], position)
+                looked_up = self.embedding(fed[position])
+            embedded = drop(looked_up, mask.embedding)
+            done = self.advance(embedded, state, memory, mask)
+            parts.append(Part(done.top, done.context, embedded, mask.output))
+            if self.feeds_readout:
+                feeds.append(self.read_out(parts[-1]))
+            state = State(done.layers, feeds[-1] if feeds else None)
+        readout = torch.stack(feeds, 1) if feeds else self.read_out(Part.stack(parts, masks.output))
+        return readout, tokens if feedback is None else torch.stack(fed, 1)
+
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor | None, State]:
+        """One position. tokens: (rows,), rows = sentences × width, sentence-major.
+
+        Returns the readout (rows, size), the attention weights (rows, source_time) and the state after it.
+        """
+        mask = self.draw_masks(tokens.shape[0], 1, state).positions(1)[0]
+        embedded = drop(self.embedding(tokens), mask.embedding)
+        done = self.advance(embedded, state, memory, mask)
+        readout = self.read_out(Part(done.top, done.context, embedded, mask.output))
+        return readout, done.weights, State(done.layers, readout if self.feeds_readout else None)
+
+    def advance(self, embedded: Tensor, state: State, memory: Memory, mask: Masks) -> Position:
+        """Move the stack by one position. embedded: (rows, embedding_size)."""
+        context, weights, inputs = None, None, [embedded]
+        if self.asks_before:
+            context, weights = self._attend(state.layers[-1]["hidden"], memory, mask)
+            inputs.append(context)
+        elif memory.context is not None:
+            width = embedded.shape[0] // memory.context.shape[0]
+            rows = memory.context if width == 1 else memory.context.repeat_interleave(width, 0)
+            context = drop(rows, mask.context)
+            inputs.append(context)
+        if state.feed is not None:
+            inputs.append(state.feed)
+        joined = inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=1)
+        top, layers = self.stack.step(joined, state.layers, mask.layers)
+        if self.asks_after:
+            context, weights = self._attend(top, memory, mask)
+        return Position(top, context, weights, layers)
+
+    def read_out(self, part: Part) -> Tensor:
+        """What the output layer reads: (…, readout_size)."""
+        joined = [part.top]
+        if self.reads_context:
+            assert part.context is not None
+            joined.append(part.context)
+        if self.reads_embedding:
+            joined.append(part.embedded)
+        readout = joined[0] if len(joined) == 1 else torch.cat(joined, dim=-1)
+        if self.readout_map is not None:
+            readout = self.readout_map(readout)
+        return drop(torch.tanh(readout) if self.ends_in_tanh else readout, part.mask)
+
+    def draw_masks(self, batch: int, time: int, state: State) -> Masks:
+        """Dropout for a whole target, always drawn in this order, so that every way of computing drops the same."""
+        dropout, like = self.config.dropout, state.layers[0]["hidden"]
+
+        def draw(size: int, probability: float) -> Tensor | None:
+            return draw_mask((batch, time, size), probability, self.training, like)
+
+        return Masks(
+            draw(self.config.embedding_size, dropout.embedding),
+            [draw(self.stack.output_size, dropout.layers) for _ in range(self.config.layers - 1)],
+            draw(self.context_size, dropout.context),
+            draw(self.readout_size, dropout.output),
+        )
+
+    def _own_tokens(self, feedback: Feedback, before: Part, position: int) -> Tensor:
+        """What is fed at a position where the model speaks for itself; no gradient passes through the choice."""
+        with torch.no_grad():
+            return feedback.tokens(self.read_out(before), position)
+
+    def _attend(self, query: Tensor, memory: Memory, mask: Masks) -> tuple[Tensor, Tensor]:
+        """query: (rows, hidden). Returns context (rows, size) and weights (rows, source_time)."""
+        assert self.attention is not None
+        rows, sentences = query.shape[0], memory.states.shape[0]
+        queries = query.unsqueeze(1) if rows == sentences else query.reshape(sentences, rows // sentences, -1)
+        attended = self.attention(queries, memory)
+        context = attended.context.view(rows, -1)
+        return drop(context, mask.context), attended.weights.view(rows, -1)
+
+
+def _positions(mask: Tensor | None, time: int) -> Sequence[Tensor | None]:
+    return [None] * time if mask is None else mask.unbind(1)

@@ -1,0 +1,160 @@
+"""How the target is written: the decoder's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from seq2seq_lightning.models.cells.cell import CellConfig
+from seq2seq_lightning.models.rules import at_least_one, probability
+from seq2seq_lightning.models.stack import Layout, Norm, NormPlace, Residual
+
+
+class Context(Enum):
+    """What the decoder sees of the source."""
+
+    initial = "initial"  # its initial state only (Sutskever et al. 2014)
+    every_step = "every_step"  # a fixed vector at every position (Cho et al. 2014)
+    attention = "attention"  # a weighted sum of encoder states, anew at every position
+
+
+class Query(Enum):
+    """Which state asks the attention."""
+
+    previous = "previous"  # the top state before the position; the context joins the input (Bahdanau et al. 2015)
+    current = "current"  # the top output at the position; the context joins the readout alone (Luong et al. 2015)
+
+
+class Summary(Enum):
+    """What the fixed vector of ``every_step`` is."""
+
+    last = "last"  # the last layer's final hidden state
+    mean = "mean"  # the mean encoder state over real positions
+
+
+class Tie(Enum):
+    """Which embeddings share their weights with the output layer."""
+
+    none = "none"
+    decoder = "decoder"  # the target embedding
+    all = "all"  # the target embedding and the source embedding
+
+
+class ReadoutActivation(Enum):
+    """What the readout does to what it joins."""
+
+    none = "none"
+    tanh = "tanh"
+
+
+@dataclass
+class ReadoutConfig:
+    """What the output layer reads: [state; context; embedding], as it is or through a layer of its own."""
+
+    context: bool = True  # whether the context is part of it, where there is one
+    embedding: bool = False  # whether the input embedding is part of it
+    activation: ReadoutActivation = ReadoutActivation.tanh  # tanh: a layer tanh(W [...]); none
+    size: int | None = None  # of that layer; null: as the decoder's hidden size under tanh, no layer under none
+
+
+@dataclass
+class DecoderDropout:
+    """The probability of dropping a unit, per place."""
+
+    embedding: float = 0.0  # of the input embeddings
+    layers: float = 0.0  # of what a layer reads from the one below
+    context: float = 0.0  # of the context, wherever it goes
+    output: float = 0.0  # of the readout
+
+
+@dataclass
+class DecoderConfig:
+    """How the target is written."""
+
+    cell: CellConfig | None = None  # null: as `model/cell`
+    embedding_size: int = 128
+    hidden_size: int = 256
+    layers: int = 1
+    residual: Residual = Residual.none  # none | add, from the second layer on
+    norm: Norm = Norm.none  # none | layer, one per layer
+    norm_place: NormPlace = NormPlace.before  # before | after the cell
+    context: Context = Context.attention  # initial | every_step | attention
+    query: Query | None = None  # previous | current; null: current, and the only choice without attention
+    input_feeding: bool = False  # whether the readout joins the next input; needs attention
+    summary: Summary = Summary.last  # last | mean: the vector of `context=every_step`
+    tie: Tie = Tie.none  # none | decoder | all
+    readout: ReadoutConfig = field(default_factory=ReadoutConfig)
+    dropout: DecoderDropout = field(default_factory=DecoderDropout)
+
+    @property
+    def layout(self) -> Layout:
+        """The form of the stack."""
+        return Layout(self.hidden_size, self.layers, self.residual, self.norm, self.norm_place)
+
+    @property
+    def asks_before(self) -> bool:
+        """Whether the attention is asked before the step."""
+        return self.context is Context.attention and self.query is Query.previous
+
+    @property
+    def asks_after(self) -> bool:
+        """Whether the attention is asked after the step."""
+        return self.context is Context.attention and self.query is not Query.previous
+
+    @property
+    def is_fusible(self) -> bool:
+        """Whether all positions can be computed at once when every input is known."""
+        return not self.input_feeding and not self.asks_before
+
+    def joined_size(self, context_size: int) -> int:
+        """The size of [state; context; embedding] as the readout joins it."""
+        sees = self.readout.context and self.context is not Context.initial
+        return self.hidden_size + sees * context_size + self.readout.embedding * self.embedding_size
+
+    def readout_size(self, context_size: int) -> int:
+        """The size of what the output layer reads."""
+        if self.readout.size is not None:
+            return self.readout.size
+        return self.hidden_size if self.readout.activation is ReadoutActivation.tanh else self.joined_size(context_size)
+
+    def input_size(self, context_size: int) -> int:
+        """The size of what the first layer reads: [embedding; context; previous readout]."""
+        sees = self.context is Context.every_step or self.asks_before
+        feed = self.input_feeding * self.readout_size(context_size)
+        return self.embedding_size + sees * context_size + feed
+
+    def problems(self) -> list[str]:
+        """The rules of these fields alone."""
+        found = []
+        for name in ("embedding_size", "hidden_size", "layers"):
+            found += at_least_one(f"model.decoder.{name}", getattr(self, name))
+        found += at_least_one("model.decoder.readout.size", self.readout.size)
+        for name in ("embedding", "layers", "context", "output"):
+            found += probability(f"model.decoder.dropout.{name}", getattr(self.dropout, name))
+        return found + self._problems_of_context()
+
+    def _problems_of_context(self) -> list[str]:
+        found = []
+        seen, attends = self.context.value, self.context is Context.attention
+        if self.query is not None and not attends:
+            found.append(
+                f"`model.decoder.query={self.query.value}` asks an attention, but `model.decoder.context={seen}` has "
+                f"none. Set `model.decoder.context=attention` or `model.decoder.query=null`."
+            )
+        if self.input_feeding and not attends:
+            found.append(
+                f"`model.decoder.input_feeding=true` needs an attention, but `model.decoder.context={seen}` has none. "
+                f"Set `model.decoder.context=attention` or `model.decoder.input_feeding=false`."
+            )
+        if self.summary is not Summary.last and self.context is not Context.every_step:
+            found.append(
+                f"`model.decoder.summary={self.summary.value}` is the vector of `context=every_step`, but "
+                f"`model.decoder.context={seen}` has none. Set `model.decoder.context=every_step` or "
+                f"`model.decoder.summary=last`."
+            )
+        if self.dropout.context and self.context is Context.initial:
+            found.append(
+                f"`model.decoder.dropout.context={self.dropout.context}` has no context to drop from with "
+                f"`model.decoder.context=initial`. Set it to 0.0 or choose another context."
+            )
+        return found
