@@ -1,0 +1,136 @@
+"""The `model` section as a whole: its settings, and the rules between its parts, checked without building anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from seq2seq_lightning.models.attention import AdditiveAttentionConfig, AttentionConfig
+from seq2seq_lightning.models.bridges import BridgeConfig, BridgeSizes, DenseBridgeConfig
+from seq2seq_lightning.models.cells import CellConfig, GRUConfig
+from seq2seq_lightning.models.decoder_config import Context, DecoderConfig, Summary, Tie
+from seq2seq_lightning.models.encoder import EncoderConfig
+from seq2seq_lightning.models.initialisation import InitialisationConfig
+from seq2seq_lightning.models.rules import own_name
+from seq2seq_lightning.models.stack import Combine, Direction, Norm, NormPlace
+
+
+@dataclass
+class ModelConfig:
+    """An encoder-decoder; vocabulary sizes come from the data."""
+
+    cell: CellConfig | None = None  # of both sides, where a side does not name its own; null: gru
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    attention: AttentionConfig | None = (
+        None  # of `model.decoder.context=attention`, unused by the others; null: additive
+    )
+    bridge: BridgeConfig | None = None  # null: dense
+    initialisation: InitialisationConfig = field(default_factory=InitialisationConfig)
+
+    def completed(self) -> ModelConfig:
+        """The same settings with every choice spelt out: the cell of each side, attention and bridge.
+
+        Not done on creation: a filled-in choice could no longer be replaced by another class when configs are merged.
+        """
+        cell = self.cell or GRUConfig()
+        return replace(
+            self,
+            cell=cell,
+            encoder=replace(self.encoder, cell=self.encoder.cell or cell),
+            decoder=replace(self.decoder, cell=self.decoder.cell or cell),
+            attention=self.attention or AdditiveAttentionConfig(),
+            bridge=self.bridge or DenseBridgeConfig(),
+        )
+
+    @property
+    def bridge_sizes(self) -> BridgeSizes:
+        """The two ends of the bridge."""
+        both = self.encoder.direction is Direction.bidirectional and self.encoder.combine is Combine.concat
+        note = f" ({self.encoder.hidden_size} × 2 directions)" if both else ""
+        encoder, decoder = self.encoder, self.decoder
+        return BridgeSizes(encoder.output_size, encoder.layers, decoder.hidden_size, decoder.layers, note)
+
+    @property
+    def reads_encoder_states(self) -> bool:
+        """Whether anything but the final states of the encoder is used."""
+        averages = self.decoder.context is Context.every_step and self.decoder.summary is Summary.mean
+        takes_mean = self.bridge is not None and self.bridge.takes_mean()
+        return self.decoder.context is Context.attention or averages or takes_mean
+
+
+def check(config: ModelConfig) -> list[str]:
+    """Everything that is wrong with a model section, each as a message that says how to mend it; no tensor is made."""
+    config = config.completed()
+    found = _names(config) + config.encoder.problems() + config.decoder.problems()
+    found += config.initialisation.problems()
+    if found:
+        return found  # the rules between parts speak of sizes, which must be sound first
+    assert config.bridge is not None
+    found = config.bridge.problems(config.bridge_sizes)
+    return found + _problems_of_sight(config) + _problems_of_attention(config) + _problems_of_tying(config)
+
+
+def tying_problems(config: ModelConfig, source_vocab: int, target_vocab: int) -> list[str]:
+    """What only the data can tell: `tie=all` needs one vocabulary."""
+    if config.decoder.tie is not Tie.all or source_vocab == target_vocab:
+        return []
+    return [
+        f"`model.decoder.tie=all` needs one vocabulary for both sides, but the source has {source_vocab} entries and "
+        f"the target {target_vocab}. Choose `model.decoder.tie=decoder`."
+    ]
+
+
+def _names(config: ModelConfig) -> list[str]:
+    chosen = [("model/cell", "model.cell", config.cell)]
+    if config.encoder.cell is not config.cell:
+        chosen.append(("model/cell@model.encoder.cell", "model.encoder.cell", config.encoder.cell))
+    if config.decoder.cell is not config.cell:
+        chosen.append(("model/cell@model.decoder.cell", "model.decoder.cell", config.decoder.cell))
+    parts = [("model/attention", "model.attention", config.attention), ("model/bridge", "model.bridge", config.bridge)]
+    return [problem for group, key, part in [*chosen, *parts] for problem in own_name(group, key, part)]
+
+
+def _problems_of_sight(config: ModelConfig) -> list[str]:
+    found = []
+    assert config.bridge is not None
+    if config.decoder.context is Context.initial and config.bridge.leaves_blind():
+        found.append(
+            "`model/bridge=zero` with `model.decoder.context=initial` leaves the decoder without any sight of the "
+            "source. Choose `model/bridge=dense`, another context, or, if this is meant, "
+            "`model.bridge.unconditional=true`."
+        )
+    encoder = config.encoder
+    if encoder.norm is Norm.layer and encoder.norm_place is NormPlace.after and not config.reads_encoder_states:
+        found.append(
+            f"`model.encoder.norm_place=after` ends the encoder in a norm of its states, but with "
+            f"`model.decoder.context={config.decoder.context.value}` and this bridge only final states are read. Set "
+            f"`model.encoder.norm_place=before` or `model.bridge.source=mean`."
+        )
+    return found
+
+
+def _problems_of_attention(config: ModelConfig) -> list[str]:
+    if config.decoder.context is not Context.attention:
+        return []
+    assert config.attention is not None
+    return config.attention.problems(config.decoder.hidden_size, config.encoder.output_size)
+
+
+def _problems_of_tying(config: ModelConfig) -> list[str]:
+    decoder, encoder, found = config.decoder, config.encoder, []
+    if decoder.tie is Tie.none:
+        return []
+    readout = decoder.readout_size(encoder.output_size)
+    if readout != decoder.embedding_size:
+        found.append(
+            f"`model.decoder.tie={decoder.tie.value}` shares the target embedding with the output layer, which needs "
+            f"equal sizes, but the embedding has {decoder.embedding_size} and the readout {readout}. Set "
+            f"`model.decoder.readout.size={decoder.embedding_size}` or `model.decoder.embedding_size={readout}`."
+        )
+    if decoder.tie is Tie.all and encoder.embedding_size != decoder.embedding_size:
+        found.append(
+            f"`model.decoder.tie=all` shares one embedding, but the source's has {encoder.embedding_size} and the "
+            f"target's {decoder.embedding_size}. Set `model.encoder.embedding_size={decoder.embedding_size}` or choose "
+            f"`model.decoder.tie=decoder`."
+        )
+    return found
