@@ -1,0 +1,66 @@
+"""Search: from a model that answers one step to hypotheses. Knows the step protocol and no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seq2seq_lightning.decoding.beam import BeamConfig, beam_search
+from seq2seq_lightning.decoding.config import DecodingConfig, ForcedLength
+from seq2seq_lightning.decoding.constraints.length import length_limits
+from seq2seq_lightning.decoding.greedy import GreedyConfig, greedy_search
+from seq2seq_lightning.decoding.protocol import Details, Hypothesis, NotANumberError, SpecialIds, StepDecoder
+from seq2seq_lightning.decoding.scoring import LengthPenalty, StopRule
+from seq2seq_lightning.decoding.task import SearchTask, device_of
+
+__all__ = [
+    "SEARCHES",
+    "BeamConfig",
+    "DecodingConfig",
+    "ForcedLength",
+    "GreedyConfig",
+    "Hypothesis",
+    "LengthPenalty",
+    "NotANumberError",
+    "SpecialIds",
+    "StepDecoder",
+    "StopRule",
+    "search",
+]
+
+SEARCHES: dict[type[DecodingConfig], Callable[[SearchTask, Any], list[list[Hypothesis]]]] = {
+    GreedyConfig: greedy_search,
+    BeamConfig: beam_search,
+}
+
+
+@torch.inference_mode()
+def search(
+    decoder: StepDecoder,
+    state: Any,
+    memory: Any,
+    source_lengths: Tensor,
+    config: DecodingConfig,
+    ids: SpecialIds,
+    forced_lengths: Sequence[int | None] | Tensor | None = None,
+    with_eos: bool = True,
+    with_token_log_probs: bool = False,
+    with_attention: bool = False,
+) -> list[list[Hypothesis]]:
+    """Search one batch: outer list the sentences in their order, inner list the n-best, best first, never empty.
+
+    state: one row per sentence, memory: one entry per sentence, as the model starts them; source_lengths: (sentences,)
+    int64 on the CPU; forced_lengths: labels per sentence, `eos` counted where there is one, None where free; with_eos:
+    False for a model trained without `eos`, whose outputs all end at their maximum or forced length. Search never
+    changes whether the model is in training or evaluation mode: dropout is the caller's to switch off.
+    """
+    if len(source_lengths) == 0:
+        return []
+    device = device_of(state) or device_of(memory) or torch.device("cpu")
+    limits = length_limits(config, source_lengths, forced_lengths, device, with_eos)
+    details = Details(with_token_log_probs, with_attention)
+    task = SearchTask(decoder, state, memory, source_lengths, limits, ids, details)
+    return SEARCHES[type(config)](task, config)

@@ -1,0 +1,122 @@
+"""Greedy search: at each position the most probable token, until `eos` or the maximum length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seq2seq_lightning.decoding.config import DecodingConfig
+from seq2seq_lightning.decoding.constraints import LengthLimits
+from seq2seq_lightning.decoding.departures import departure, steps_between_looks
+from seq2seq_lightning.decoding.history import History, Kept, Step
+from seq2seq_lightning.decoding.protocol import Hypothesis
+from seq2seq_lightning.decoding.task import SearchTask
+
+
+@dataclass
+class GreedyConfig(DecodingConfig):
+    """The most probable token at each position; of equal ones the lowest id. The score is the log-probability."""
+
+    name: str = "greedy"
+
+
+@dataclass(frozen=True)
+class _Live:
+    """The sentences still in the batch: (live,) each."""
+
+    sentences: Tensor  # places in the batch
+    tokens: Tensor  # written last
+    log_probs: Tensor  # totals
+    token_counts: Tensor  # eos not counted
+    finished: Tensor  # wrote eos
+    done: Tensor  # finished, at its maximum length, or without a possible token: nothing changes any more
+    limits: LengthLimits
+    state: Any
+    memory: Any
+
+    def select(self, rows: Tensor) -> _Live:
+        """Only these rows."""
+        return _Live(
+            sentences=self.sentences[rows],
+            tokens=self.tokens[rows],
+            log_probs=self.log_probs[rows],
+            token_counts=self.token_counts[rows],
+            finished=self.finished[rows],
+            done=self.done[rows],
+            limits=self.limits.select(rows),
+            state=self.state.select(rows),
+            memory=self.memory.select(rows),
+        )
+
+    def kept(self, rows: Tensor) -> Kept:
+        """What these rows found, as n-best lists of one."""
+        beams = torch.zeros_like(rows)
+        fields = (self.log_probs[rows], self.log_probs[rows], self.token_counts[rows], beams, self.finished[rows])
+        return Kept(*(tensor[:, None] for tensor in fields))
+
+
+def greedy_search(task: SearchTask, config: GreedyConfig) -> list[list[Hypothesis]]:
+    """One hypothesis per sentence, in the order of the batch."""
+    live = _start(task)
+    history = History(task.details)
+    between_looks = steps_between_looks(task.device)
+    for position in range(1, task.limits.longest + 1):
+        live, step = _advance(live, task, position)
+        history.steps.append(step)
+        last = position == task.limits.longest
+        if last or position % between_looks == 0:
+            rows = departure(live.done, live.log_probs[:, None], live.sentences, position, last)
+            if rows is not None:
+                history.leave(live.sentences[rows.leaving], live.kept(rows.leaving))
+                if len(rows.staying) == 0:
+                    break
+                live = live.select(rows.staying)
+    return history.hypotheses(task.ids, task.source_lengths)
+
+
+def _start(task: SearchTask) -> _Live:
+    count, device = len(task.source_lengths), task.device
+    no = torch.zeros(count, dtype=torch.bool, device=device)
+    return _Live(
+        sentences=torch.arange(count, device=device),
+        tokens=torch.full((count,), task.ids.bos, device=device),
+        log_probs=torch.zeros(count, device=device),
+        token_counts=torch.zeros(count, dtype=torch.int64, device=device),
+        finished=no,
+        done=no,
+        limits=task.limits,
+        state=task.state,
+        memory=task.memory,
+    )
+
+
+def _advance(live: _Live, task: SearchTask, position: int) -> tuple[_Live, Step]:
+    """Write one token per sentence; sentences that are done stay as they are."""
+    output = task.decoder.step(live.tokens, live.state, live.memory)
+    live.limits.constrain(output.log_probs[:, None], position, task.ids)
+    log_probs, tokens = output.log_probs.max(dim=1)  # the first of equal ones
+    is_dead = log_probs == -torch.inf
+    tokens = tokens.masked_fill(is_dead, task.ids.pad)
+    is_eos = tokens == task.ids.eos
+    step = Step(
+        live.sentences,
+        tokens[:, None],
+        torch.zeros_like(tokens)[:, None],
+        log_probs[:, None] if task.details.token_log_probs else None,
+        log_probs[:, None] if task.details.token_log_probs else None,
+        output.attention[:, None] if task.details.attention and output.attention is not None else None,
+    )
+    totals = live.log_probs + log_probs
+    advanced = replace(
+        live,
+        tokens=tokens,
+        log_probs=torch.where(live.done, live.log_probs.to(totals.dtype), totals),
+        token_counts=live.token_counts + (~live.done & ~is_eos),
+        finished=live.finished | (~live.done & is_eos),
+        done=live.done | is_eos | is_dead | (live.limits.maximum <= position),
+        state=output.state,
+    )
+    return advanced, step
