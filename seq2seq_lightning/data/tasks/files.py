@@ -1,0 +1,125 @@
+"""What tasks that read users' files have in common: policies for bad input, and the count of what is left out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+
+from seq2seq_lightning.data.bucketing import BatchingConfig
+from seq2seq_lightning.data.example import Pair
+from seq2seq_lightning.data.tasks.reading import BadLine, text_of
+from seq2seq_lightning.data.tasks.task import DataConfig
+from seq2seq_lightning.errors import ConfigurationError, DataError
+
+READER_VERSION = 1  # raise when the same files and policies give other pairs
+
+
+class Policy(Enum):
+    """What to do with a bad line."""
+
+    error = "error"
+    skip = "skip"
+
+
+@dataclass
+class BadInputConfig:
+    """What to do with a line that has a problem: stop, or leave its pair out and count it.
+
+    Files that are missing, empty, damaged or of unequal length are always errors.
+    """
+
+    empty: Policy = Policy.error  # a side without anything but blanks
+    over_long: Policy = Policy.error  # a side longer than `max_length`
+    invalid_utf8: Policy = Policy.error
+    column_count: Policy = Policy.error  # a line of a table with more or fewer columns than the first
+    nul: Policy = Policy.error  # a NUL byte
+
+
+class LengthUnit(Enum):
+    """What `max_length` counts."""
+
+    words = "words"  # between blanks
+    characters = "characters"  # code points
+
+
+@dataclass
+class FilesConfig(DataConfig):
+    """A task that reads files."""
+
+    batching: BatchingConfig = field(default_factory=lambda: BatchingConfig(pool=-1, same_source_length=True))
+    # longest source and target allowed, before tokenizing, in `length_unit`; 0 = any length
+    max_length: int = 0
+    length_unit: LengthUnit = LengthUnit.words
+    bad_input: BadInputConfig = field(default_factory=BadInputConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_length < 0:
+            raise ConfigurationError(f"`data.max_length` is {self.max_length}; set it to 0 (any length) or more.")
+
+    def reading_identity(self) -> dict[str, str]:
+        """What of the configuration decides which lines are read."""
+        policies = {f"bad_input.{reason}": policy.value for reason, policy in asdict(self.bad_input).items()}
+        lengths = {"max_length": str(self.max_length), "length_unit": self.length_unit.value}
+        return {"task": self.name, "reader": str(READER_VERSION)} | lengths | policies
+
+
+class Sieve:
+    """Reads the pairs of one split and counts by reason those it leaves out."""
+
+    def __init__(self, config: FilesConfig, split: str) -> None:
+        self.config = config
+        self.split = split
+        self.skipped: Counter[str] = Counter()  # "<split>/<reason>" → pairs
+
+    def pairs(self, makers: Iterable[Callable[[], Pair]], files: str) -> list[Pair]:
+        """The pairs whose making meets no bad line; files: their names, for messages."""
+        kept: list[Pair] = []
+        for make in makers:
+            try:
+                kept.append(make())
+            except BadLine as problem:
+                self._leave_out(problem)
+        if not kept:
+            skipped = ", ".join(f"{key} {count}" for key, count in self.skipped.items())
+            raise DataError(
+                f"{files}: no pairs to read for `{self.split}` ({f'left out: {skipped}' if skipped else 'no lines'}). "
+                "Give a file with text."
+            )
+        return kept
+
+    def text(self, raw: bytes, where: str, side: str) -> str:
+        """The text of one side, checked: neither empty nor too long; where: ``file:line``."""
+        text = text_of(raw, where)
+        if not text.strip():
+            raise BadLine("empty", f"{where}: the {side} is empty. Remove the pair or write the missing text.")
+        limit, unit = self.config.max_length, self.config.length_unit
+        if limit:
+            length = len(text.split()) if unit is LengthUnit.words else len(text)
+            if length > limit:
+                raise BadLine(
+                    "over_long",
+                    f"{where}: the {side} has {length} {unit.value}, more than `data.max_length={limit}`. "
+                    "Raise it or shorten the line.",
+                )
+        return text
+
+    def _leave_out(self, problem: BadLine) -> None:
+        if getattr(self.config.bad_input, problem.reason) is Policy.error:
+            raise DataError(
+                f"{problem} To leave such lines out and count them, set `data.bad_input.{problem.reason}=skip`."
+            ) from problem
+        self.skipped[f"{self.split}/{problem.reason}"] += 1
+
+
+def check_test_names(names: Iterable[str]) -> None:
+    """Test sets name folders and logged keys."""
+    for name in names:
+        if not re.fullmatch(r"[\w-]+", name) or name in ("train", "val"):
+            raise ConfigurationError(
+                f"`data.test.{name}`: {name!r} cannot name a test set. "
+                "Use letters, digits, `_` and `-`, and neither `train` nor `val`."
+            )

@@ -1,0 +1,41 @@
+"""What every task offers, and what the configuration says about any of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+from seq2seq_lightning.data.bucketing import BatchingConfig
+from seq2seq_lightning.data.example import Corpus
+from seq2seq_lightning.errors import ConfigurationError
+
+
+@dataclass
+class DataConfig:
+    """Which task is learnt and how its rows become batches; each task is a subclass with its own fields."""
+
+    name: str = ""
+    batching: BatchingConfig = field(default_factory=BatchingConfig)
+    # how many distinct training pairs are scored as the set `train`: 0 = none
+    train_sample: int = 0
+
+    def __post_init__(self) -> None:
+        if self.train_sample < 0:
+            raise ConfigurationError(
+                f"`data.train_sample` is {self.train_sample}; set it to 0 (training pairs are not scored) or more."
+            )
+
+
+class Task(ABC):
+    """A corpus by rule or from files."""
+
+    def __init__(self, config: DataConfig) -> None:
+        self.config = config
+
+    @abstractmethod
+    def read(self) -> Corpus:
+        """The pairs of every split."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, str]:
+        """What decides the pairs, for a run's fingerprint: generating fields, or the content of files, never a path."""

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from seq2seq_lightning.data.example import Corpus, Pair
+from seq2seq_lightning.data.tasks import build_task
+from seq2seq_lightning.data.tasks.files import BadInputConfig, Policy
+from seq2seq_lightning.data.tasks.tsv import TsvConfig
+from seq2seq_lightning.errors import ConfigurationError, DataError
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str, name: str = "train.tsv") -> str:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return str(tmp_path / name)
+
+    return write
+
+
+def read(train: str, **options) -> Corpus:
+    return build_task(TsvConfig(train=train, **options)).read()
+
+
+def test_columns_are_chosen_by_number(write):
+    table = write("abc\ta b c\tx\nde\td e\ty\n")
+    assert read(table).train == [Pair.of("abc", "a b c"), Pair.of("de", "d e")]
+    assert read(table, source_column=2, target_column=0).train == [Pair.of("x", "abc"), Pair.of("y", "de")]
+
+
+def test_further_references_are_read_where_nothing_is_learnt(write):
+    table = write("a\tx\tx1\tx2\nb\ty\t\ty2\n")
+    corpus = read(table, test={"news": table}, reference_columns=[2, 3])
+    assert corpus.train == [Pair.of("a", "x"), Pair.of("b", "y")]
+    assert corpus.test["news"] == [Pair("a", "x", ("x", "x1", "x2")), Pair("b", "y", ("y", "y2"))]
+
+
+def test_splits_are_read_under_their_names(write):
+    corpus = read(write("a\tx\n"), val=write("b\ty\n", "val.tsv"), test={"news": write("c\tz\n", "news.tsv")})
+    assert corpus == Corpus([Pair.of("a", "x")], [Pair.of("b", "y")], {"news": [Pair.of("c", "z")]}, {})
+
+
+def test_a_wrong_column_count_is_an_error_or_left_out(write):
+    table = write("a\tx\nb\nc\tz\tw\nd\tv\n")
+    with pytest.raises(DataError, match=r"train.tsv:2: 1 columns, where the first line has 2.*column_count=skip"):
+        read(table)
+    corpus = read(table, bad_input=BadInputConfig(column_count=Policy.skip))
+    assert corpus.train == [Pair.of("a", "x"), Pair.of("d", "v")]
+    assert corpus.skipped == {"train/column_count": 2}
+
+
+def test_a_table_without_the_column_is_an_error_whatever_the_policy(write):
+    with pytest.raises(DataError, match=r"train.tsv:1: the first line has 1 columns, but column 1 \(from 0\)"):
+        read(write("a x\n"), bad_input=BadInputConfig(column_count=Policy.skip))
+    with pytest.raises(DataError, match=r"has 2 columns, but column 2"):
+        read(write("a\tx\n"), test={"news": write("a\tx\n")}, reference_columns=[2])
+
+
+def test_empty_cells_are_bad_lines(write):
+    with pytest.raises(DataError, match=r"train.tsv:2: the target is empty"):
+        read(write("a\tx\nb\t\n"))
+
+
+def test_missing_keys_are_named_with_an_example():
+    with pytest.raises(ConfigurationError, match=r"`data=tsv` needs data.train. For example: data.train=corpus.tsv"):
+        build_task(TsvConfig())
+
+
+def test_a_missing_file_names_the_key():
+    with pytest.raises(DataError, match=r"`data.train=missing.tsv`: cannot open .*missing.tsv"):
+        build_task(TsvConfig(train="missing.tsv")).identity()
+
+
+def test_impossible_columns_are_refused():
+    with pytest.raises(ConfigurationError, match="counts columns from 0, but -1 is given"):
+        TsvConfig(source_column=-1)
+    with pytest.raises(ConfigurationError, match=r"`data.reference_columns=\[1\]` name a column twice"):
+        TsvConfig(reference_columns=[1])
+
+
+def test_the_identity_holds_contents_and_columns(write):
+    table = write("a\tx\n")
+    base = build_task(TsvConfig(train=table)).identity()
+    assert build_task(TsvConfig(train=write("a\tx\n", "other.tsv"))).identity() == base
+    assert build_task(TsvConfig(train=write("a\ty\n", "changed.tsv"))).identity() != base
+    assert build_task(TsvConfig(train=table, source_column=1, target_column=0)).identity() != base
+    assert build_task(TsvConfig(train=table, test={"news": table})).identity()["test.news"] == base["train"]
+
+
+def test_the_config_is_a_structured_config(write):
+    config = OmegaConf.structured(TsvConfig)
+    config.merge_with_dotlist(
+        [f"train={write('a	x')}", "test.news=x.tsv", "reference_columns=[2,3]", "target_column=4"]
+    )
+    built = OmegaConf.to_object(config)
+    assert isinstance(built, TsvConfig)
+    assert (built.test, built.val, built.reference_columns) == ({"news": "x.tsv"}, None, [2, 3])
