@@ -106,6 +106,15 @@ def test_a_dead_end_gives_the_prefix_unfinished_and_no_special_token(config: Dec
         assert len(hypotheses) == 1
         assert hypotheses[0].tokens == [A] and not hypotheses[0].finished
         assert hypotheses[0].log_prob == hypotheses[0].score == -math.inf
+    if isinstance(config, GreedyConfig):
+        assert len(dead.sentences_asked) == 2
+
+
+def test_the_search_ends_when_no_live_hypothesis_is_left() -> None:
+    model = bigrams({IDS.bos: {A: 0.5, IDS.eos: 0.5}, A: {IDS.eos: 1.0}})
+    best = run(model, [0], BeamConfig(beam_width=5, n_best=5, max_length=60, stop=StopRule.first_k))[0]
+    assert [hypothesis.tokens for hypothesis in best] == [[], [A]]  # both 0.5: the one that finished first
+    assert len(model.sentences_asked) == 2
 
 
 def test_a_beam_wider_than_the_vocabulary() -> None:

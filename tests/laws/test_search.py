@@ -196,6 +196,18 @@ def test_a_sentence_alone_equals_itself_in_any_batch_order_and_padding(config: D
 
 
 @pytest.mark.parametrize("config", searches(), ids=lambda config: config.name)
+def test_a_sentence_that_reached_its_own_maximum_is_frozen(config: DecodingConfig) -> None:
+    """Maxima of 2 to 13 labels in one batch, few outputs finished by then: nothing written later may count."""
+    config.max_length, config.max_length_ratio, config.max_length_offset = None, 1.0, 1
+    model = random_model(8, 6, source_time=12, sharpness=1.0)
+    model.table[:, IDS.eos] -= 1.5 if isinstance(config, GreedyConfig) else 4.0
+    lengths = [1 + place % 12 for place in range(36)]
+    alone = [run(model, [place], config, lengths=[lengths[place]])[0] for place in range(36)]
+    assert {best[0].finished for best in alone} == {True, False}
+    assert run(model, list(range(36)), config, lengths=lengths) == alone
+
+
+@pytest.mark.parametrize("config", searches(), ids=lambda config: config.name)
 def test_when_search_looks_changes_nothing_but_the_work(config: DecodingConfig) -> None:
     config.max_length = 30
     model = random_model(5, 6, sharpness=1.0)
