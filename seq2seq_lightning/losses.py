@@ -61,6 +61,20 @@ def token_losses(
     return TokenLosses(total, nll, count, correct if count_correct else None)
 
 
+@torch.no_grad()
+def position_nll(readout: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, pad_id: int) -> Tensor:
+    """-log p(label) of every position, unsmoothed, zero where there is no label: (batch, target_time); no gradient.
+
+    Shapes as in `token_losses`; logits exist a block of positions at a time.
+    """
+    flat_labels, rows = labels.flatten(), readout.flatten(0, 1)
+    nll = torch.zeros(len(flat_labels), dtype=_loss_type(_product_type(readout)), device=readout.device)
+    for positions in (flat_labels != pad_id).nonzero().squeeze(1).split(_block_rows(readout, weight)):
+        logits = F.linear(rows[positions], weight, bias).to(nll.dtype)
+        nll[positions] = F.cross_entropy(logits, flat_labels[positions], reduction="none")
+    return nll.view_as(labels)
+
+
 def perplexity(nll: float, count: float) -> float:
     """exp(summed unsmoothed nll / labels): infinite where that overflows, not a number without labels."""
     if not count:

@@ -7,8 +7,8 @@ run, another micro-batch, another rank or a wider padding sees the same numbers.
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor

@@ -152,6 +152,11 @@ class DecoderConfig:
                 f"`model.decoder.context={seen}` has none. Set `model.decoder.context=every_step` or "
                 f"`model.decoder.summary=last`."
             )
+        if self.asks_after and not self.readout.context:
+            found.append(
+                "`model.decoder.readout.context=false` leaves the context of `model.decoder.query=current` unread: it "
+                "reaches the readout alone. Set `model.decoder.readout.context=true` or `model.decoder.query=previous`."
+            )
         if self.dropout.context and self.context is Context.initial:
             found.append(
                 f"`model.decoder.dropout.context={self.dropout.context}` has no context to drop from with "

@@ -19,7 +19,15 @@ from torch.nn import Parameter
 
 from seq2seq_lightning.errors import CheckpointError, DataError
 from seq2seq_lightning.experiments.files import replacing
-from seq2seq_lightning.training.checkpoint_index import earlier_checkpoints
+from seq2seq_lightning.training.checkpoint_index import (
+    CheckpointIndex,
+    best_checkpoint,
+    earlier_checkpoints,
+    prune,
+    read_index,
+    write_index,
+)
+from seq2seq_lightning.training.settings import AfterScoring
 
 FORMAT = 1
 _KEYS = ("weights", "config", "vocabularies", "training")
@@ -178,3 +186,18 @@ def _refusal(path: Path, problem: str) -> CheckpointError:
 
 def _name(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def tidy(folder: Path, after_scoring: AfterScoring) -> None:
+    """What becomes of a finished run's checkpoints: only the best without optimiser state, all, or none."""
+    best = best_checkpoint(folder)
+    if best is None or after_scoring is AfterScoring.keep_all:
+        return
+    if after_scoring is AfterScoring.keep_best:
+        strip_training(best)
+        entries = [entry for entry in read_index(folder).kept if entry.file == best.name]
+        write_index(folder, CheckpointIndex(best.name, best.name, entries))
+        prune(folder)
+    else:
+        write_index(folder, CheckpointIndex())
+        prune(folder, keep=0)

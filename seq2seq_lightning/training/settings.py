@@ -11,11 +11,24 @@ from seq2seq_lightning.decoding.greedy import GreedyConfig
 from seq2seq_lightning.errors import ConfigurationError, nearest
 
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
-RESERVED_TRAINER_ARGUMENTS = (
-    "accelerator accumulate_grad_batches callbacks check_val_every_n_epoch default_root_dir devices "
-    "enable_checkpointing gradient_clip_val logger max_epochs max_steps plugins precision strategy "
-    "use_distributed_sampler val_check_interval"
-).split()
+RESERVED_TRAINER_ARGUMENTS = [
+    "accelerator",
+    "accumulate_grad_batches",
+    "callbacks",
+    "check_val_every_n_epoch",
+    "default_root_dir",
+    "devices",
+    "enable_checkpointing",
+    "gradient_clip_val",
+    "logger",
+    "max_epochs",
+    "max_steps",
+    "plugins",
+    "precision",
+    "strategy",
+    "use_distributed_sampler",
+    "val_check_interval",
+]
 
 
 class Accelerator(Enum):
@@ -162,5 +175,6 @@ class WandbLoggerConfig(LoggerConfig):
     mode: WandbMode = WandbMode.auto
     tags: list[str] = field(default_factory=list)  # the overrides are added
     samples: int = 10  # rows of the table of sample outputs
+
 
 LOGGERS = [NoLoggerConfig, CSVLoggerConfig, TensorBoardLoggerConfig, WandbLoggerConfig]

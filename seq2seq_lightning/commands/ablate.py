@@ -1,0 +1,131 @@
+"""`seq2seq-ablate ablation=NAME`: file → trials → what is missing → Hydra's launcher → the table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+
+from seq2seq_lightning.commands.application import JobFailed, plain, run_application
+from seq2seq_lightning.commands.compose import composer
+from seq2seq_lightning.commands.launch import Plan, launch_sweep, plan_sweep, train_task
+from seq2seq_lightning.config import FAMILIES, AblateConfig, AblateMode
+from seq2seq_lightning.experiments.ablation import Trial, expand, override
+from seq2seq_lightning.experiments.ablation_config import AblationConfig
+from seq2seq_lightning.experiments.files import write_json_durably
+from seq2seq_lightning.experiments.ledger import Entry, State, TrialResult, collect, export, write_trials
+from seq2seq_lightning.experiments.scores import decoding_dir
+from seq2seq_lightning.job import Job
+from seq2seq_lightning.reports.formats import show, write_table
+from seq2seq_lightning.structure import from_plain, to_plain
+
+
+def task(composed: DictConfig) -> None:
+    """Expand the file, run what is missing, print and write the table; a failed trial leaves a table of the others."""
+    config = from_plain(AblateConfig, plain(composed), FAMILIES)
+    trials = expand(config.ablation)
+    overrides = [_overrides(config, trial) for trial in trials]
+    context, master = _sweep_context()
+    everything = plan_sweep(overrides, composer(context, master))
+    entries = {trial.key: _entry(job, config.ablation) for trial, job in zip(trials, everything.jobs, strict=True)}
+    roots = [Path(config.paths.runs), *([Path(config.committed)] if config.committed else [])]
+    missing = [number for number, result in enumerate(collect(trials, entries, roots)) if not _scored(result, config)]
+    failure = None
+    if config.mode is AblateMode.run and missing:
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=train_task, config=master
+        )
+        try:
+            launch_sweep(_only(everything, missing), overrides, launcher)
+        except JobFailed as error:
+            failure = error
+    _conclude(config, trials, entries, roots)
+    if failure is not None:
+        raise failure
+
+
+def _overrides(config: AblateConfig, trial: Trial) -> list[str]:
+    name = config.ablation.name
+    places = [override("name", name), override("group", name), override("paths.runs", config.paths.runs)]
+    return [*places, *trial.overrides, *config.overrides]
+
+
+def _sweep_context() -> tuple[HydraContext, DictConfig]:
+    """Hydra's composition of `train` for many jobs, with the launcher and other Hydra options of this command line."""
+    loader = GlobalHydra.instance().config_loader()
+    given = [each for each in HydraConfig.get().overrides.hydra if not each.startswith("hydra.mode=")]
+    master = loader.load_configuration("train", overrides=given, run_mode=RunMode.MULTIRUN)
+    return HydraContext(config_loader=loader, callbacks=Callbacks(master)), master
+
+
+def _entry(job: Job, ablation: AblationConfig) -> Entry:
+    """Where the scores that the table needs of this trial will lie."""
+    names = [*ablation.test_sets]
+    if ablation.trained is not None and ablation.trained.test_set not in names:
+        names.append(ablation.trained.test_set)
+    folders = [decoding_dir(Path(), job.config["decoding"], name, job.config["metrics"]).name for name in names]
+    return Entry(job.fingerprint, folders)
+
+
+def _scored(result: TrialResult, config: AblateConfig) -> bool:
+    wanted = {*config.ablation.test_sets} | ({config.ablation.trained.test_set} if config.ablation.trained else set())
+    return result.state is State.finished and wanted <= {scores.test_set for scores in result.scores}
+
+
+def _only(plan: Plan, numbers: list[int]) -> Plan:
+    wanted = set(numbers)
+    first = [number for number in plan.first if number in wanted]
+    return Plan(first, [number for number in plan.later if number in wanted], [], plan.jobs)
+
+
+def _conclude(config: AblateConfig, trials: list[Trial], entries: dict[str, Entry], roots: list[Path]) -> None:
+    """Print and write what there is by now."""
+    results = collect(trials, entries, roots)
+    counts = Counter(result.state.value for result in results)
+    if config.mode is not AblateMode.run:
+        if config.mode is AblateMode.dry_run:
+            for result in results:
+                print(
+                    f"{result.state.value:>11}  {result.fingerprint}  {result.trial}  {' '.join(result.trial.overrides)}"
+                )
+        print(f"{len(results)} trials: " + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+        if config.mode is AblateMode.dry_run:
+            return
+    folder = Path(config.paths.runs) / config.ablation.name
+    _write_plan(folder, config, entries)
+    show(write_table(folder, config.ablation, results))
+    print(f"written: {folder / 'table.md'} (also .tex, .csv; runs.csv)")
+    if config.export and config.committed:
+        _export(config, trials, entries, results)
+
+
+def _write_plan(folder: Path, config: AblateConfig, entries: dict[str, Entry]) -> None:
+    """What `seq2seq-report` needs to make the table again without composing anything."""
+    write_json_durably(folder / "ablation.json", to_plain(config.ablation))
+    write_trials(folder, entries)
+
+
+def _export(config: AblateConfig, trials: list[Trial], entries: dict[str, Entry], results: list[TrialResult]) -> None:
+    """Records and scores of finished trials, and the table that leads to them, for committing."""
+    folder = Path(str(config.committed)) / config.ablation.name
+    for run in {result.run_dir for result in results if result.state is State.finished and result.run_dir}:
+        if not run.is_relative_to(folder):
+            export(run, folder)
+    _write_plan(folder, config, entries)
+    write_table(folder, config.ablation, collect(trials, entries, [Path(str(config.committed))]))
+    print(f"exported: {folder}")
+
+
+def main() -> None:
+    """The entry point of the console command."""
+    run_application("ablate", task)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The job of decoding and scoring a finished run once more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from seq2seq_lightning.commands.application import plain
+from seq2seq_lightning.config import FAMILIES, Config, EvaluateConfig
+from seq2seq_lightning.errors import ConfigurationError, nearest
+from seq2seq_lightning.experiments.record import read_record
+from seq2seq_lightning.job import Job
+from seq2seq_lightning.structure import from_plain, to_plain
+
+
+def evaluation_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
+    """The run's own configuration with another decoding, and metrics where they are given."""
+    asked = from_plain(EvaluateConfig, plain(composed), FAMILIES)
+    folder = Path(asked.run)
+    record = read_record(folder)
+    if record.status != "completed":
+        raise ConfigurationError(f"run={asked.run} is {record.status}; finish it with the command that began it.")
+    config = dict(record.config)
+    config["decoding"] = to_plain(asked.decoding)
+    if asked.metrics is not None:
+        config["metrics"] = to_plain(asked.metrics)
+    config["trainer"] = {**config["trainer"], "devices": 1, "threads": asked.threads}
+    known = [name.removeprefix("test.") for name in record.data["sizes"] if name.startswith("test.")]
+    for name in asked.test_sets or []:
+        if name not in [*known, "train"]:
+            raise ConfigurationError(f"test_sets names {name!r}. {nearest(name, known)}")
+    Config.from_plain(config)  # the rules that span groups, before any process starts
+    return Job(str(folder.absolute()), record.fingerprint, config, list(overrides), False, asked.test_sets)

@@ -1,0 +1,205 @@
+"""From a composed configuration to a finished run: jobs, worker processes, and whole sweeps of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig
+
+from seq2seq_lightning.commands.application import JobFailed, plain
+from seq2seq_lightning.commands.watching import watching
+from seq2seq_lightning.config import Config
+from seq2seq_lightning.errors import ConfigurationError, UserError
+from seq2seq_lightning.experiments.ledger import State, state_of
+from seq2seq_lightning.experiments.record import read_record
+from seq2seq_lightning.experiments.scores import decoding_dir
+from seq2seq_lightning.job import Job
+
+LOG = "log.txt"
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+# -- one job -----------------------------------------------------------------------------------------------------------
+
+
+def training_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
+    """The job of a composed training configuration. Raises ConfigurationError or DataError before anything is run."""
+    return Job.of(Config.from_plain(plain(composed)), list(overrides))
+
+
+def is_done(job: Job) -> bool:
+    """Whether training and every decoding this job asks for have been finished before."""
+    config = Config.from_plain(job.config)
+    if (job.train and config.fresh) or state_of(job.folder).state is not State.finished:
+        return False
+    names = job.test_sets or [*_test_set_names(job)]
+    folders = (decoding_dir(job.folder, job.config["decoding"], name, job.config["metrics"]) for name in names)
+    return all((folder / "scores.json").exists() for folder in folders)
+
+
+def _test_set_names(job: Job) -> list[str]:
+    sizes = read_record(job.folder).data["sizes"]
+    names = [name.removeprefix("test.") for name in sizes if name.startswith("test.")]
+    return [*names, "train"] if job.config["data"]["train_sample"] else names
+
+
+def run_in_place(job: Job) -> None:
+    """Become the worker: one process, the terminal and the signals are its own. Does not return."""
+    command = [sys.executable, "-m", "seq2seq_lightning.worker", str(job.write())]
+    sys.stdout.flush()
+    os.execve(sys.executable, command, _environment(job))
+
+
+def run_in_own_tree(job: Job, log: bool = True) -> None:
+    """Run the job in a process tree of its own and wait. Raises JobFailed unless it ended well."""
+    devices = job.config["trainer"]["devices"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"] if devices > 1 else []
+    command = [sys.executable, *torchrun, "-m", "seq2seq_lightning.worker", str(job.write())]
+    with (job.folder / LOG).open("ab") if log else _inherit() as output:
+        status = _wait(
+            subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=_environment(job))
+        )
+    if status != 0:
+        raise JobFailed(_story(job, status, log))
+
+
+@contextmanager
+def _inherit() -> Any:
+    yield None
+
+
+def _wait(process: subprocess.Popen) -> int:
+    """Wait for the child; SIGTERM to us is passed on to it first."""
+
+    def forward(number: int, frame: object) -> None:
+        process.send_signal(number)
+
+    main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, forward) if main_thread else None
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        if main_thread:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _story(job: Job, status: int, log: bool) -> str:
+    """What the record and the log say about a job that did not end well."""
+    what = {2: "was refused", 130: "was stopped from the keyboard", 143: "was stopped"}.get(status, "failed")
+    problem = state_of(job.folder).problem
+    lines = (job.folder / LOG).read_text(errors="replace").strip().splitlines() if log else []
+    reason = problem or (lines[-1] if lines else f"exit status {status}")
+    place = f" (log: {os.path.relpath(job.folder / LOG)})" if log else ""
+    return f"{' '.join(job.overrides) or job.folder.name} {what}: {reason}{place}"
+
+
+def _environment(job: Job) -> dict[str, str]:
+    """The parent's, without a rank of its own, with the threads this job may use."""
+    environment = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
+    environment["PYTHONUNBUFFERED"] = "1"
+    threads = job.config["trainer"]["threads"]
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    return environment
+
+
+# -- threads -----------------------------------------------------------------------------------------------------------
+
+
+def share_threads(job: Job) -> Job:
+    """Give the job its share of the cores: jobs that the launcher runs at once, and its own ranks, divide them."""
+    trainer = job.config["trainer"]
+    if trainer["threads"] is not None:
+        return job
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = max(1, cores // (_jobs_at_once(cores) * trainer["devices"]))
+    return replace(job, config={**job.config, "trainer": {**trainer, "threads": threads}})
+
+
+def _jobs_at_once(cores: int) -> int:
+    """How many jobs the launcher starts together on this machine: joblib's n_jobs; the others one by one."""
+    if not HydraConfig.initialized():
+        return 1
+    count = HydraConfig.get().launcher.get("n_jobs")
+    return 1 if count is None else count if count > 0 else max(1, cores + 1 + count)
+
+
+# -- tasks, as Hydra's launchers call them -----------------------------------------------------------------------------
+
+
+def train_task(composed: DictConfig) -> float | None:
+    """Train and score one job of a sweep in its own process tree; returns the monitored validation score, if any."""
+    job = share_threads(training_job(composed, HydraConfig.get().overrides.task))
+    if not is_done(job):
+        run_in_own_tree(job)
+    return objective(job)
+
+
+def objective(job: Job) -> float | None:
+    """What sweepers that propose values minimise or maximise: the best monitored score; None without validation."""
+    return read_record(job.folder).timings.get("best_score")
+
+
+# -- sweeps ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of a sweep, checked: those that train something new, those that only decode it, and what is done."""
+
+    first: list[int]
+    later: list[int]
+    done: list[int]
+    jobs: list[Job]
+
+
+def plan_sweep(jobs: list[list[str]], compose: Callable[[Sequence[str]], Job]) -> Plan:
+    """Compose and check every job before the first starts. Raises ConfigurationError with every problem found."""
+    planned: list[Job] = []
+    problems: list[str] = []
+    for overrides in jobs:
+        try:
+            planned.append(compose(overrides))
+        except UserError as error:
+            problems.append(f"{' '.join(overrides)}: {error}")
+    if problems:
+        raise ConfigurationError("\n".join(dict.fromkeys(problems)))
+    done = [number for number, job in enumerate(planned) if is_done(job)]
+    seen: set[str] = set()
+    first, later = [], []
+    for number, job in enumerate(planned):
+        if number not in done:
+            (later if job.fingerprint in seen else first).append(number)
+            seen.add(job.fingerprint)
+    return Plan(first, later, done, planned)
+
+
+def launch_sweep(plan: Plan, jobs: list[list[str]], launcher: Any) -> list[JobReturn]:
+    """Hand the jobs to Hydra's launcher: new trainings first, then what only decodes them. Raises JobFailed at the end."""
+    returns: list[JobReturn] = []
+    waves = [wave for wave in (plan.first, plan.later) if wave]
+    names = {plan.jobs[number].folder: " ".join(jobs[number]) for wave in waves for number in wave}
+    if plan.done:
+        print(f"{len(plan.done)} of {len(jobs)} jobs were finished before")
+    with watching(names):
+        for wave in waves:
+            returns += launcher.launch([jobs[number] for number in wave], initial_job_idx=len(returns))
+    failures = [str(each._return_value) for each in returns if each.status is JobStatus.FAILED]
+    if failures:
+        raise JobFailed(f"{len(failures)} of {len(jobs)} jobs\n" + "\n".join(failures))
+    return returns

@@ -1,0 +1,102 @@
+"""`seq2seq-translate run=DIR < source > target`: lines in, lines out, in order."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+import torch
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from seq2seq_lightning.commands.application import plain, run_application
+from seq2seq_lightning.config import FAMILIES, OutputFormat, TranslateConfig
+from seq2seq_lightning.decoding.protocol import Hypothesis
+from seq2seq_lightning.errors import DataError
+from seq2seq_lightning.structure import from_plain
+from seq2seq_lightning.trained import Trained, load
+from seq2seq_lightning.training.trainer import device_named
+
+
+def task(composed: DictConfig) -> None:
+    """Translate standard input, or a file, to standard output, or a file."""
+    config = from_plain(TranslateConfig, plain(composed), FAMILIES)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    trained = load(config.run, device_named(config.accelerator))
+    with ExitStack() as stack:
+        source: BinaryIO = sys.stdin.buffer
+        target: TextIO = sys.stdout
+        if config.input is not None:
+            source = stack.enter_context(_open(config.input))
+        if config.output is not None:
+            target = stack.enter_context(Path(config.output).open("w", encoding="utf-8", newline="\n"))
+        bar = stack.enter_context(tqdm(desc="translating", unit=" lines", disable=not sys.stderr.isatty()))
+        for lines in _chunks(_decoded(source, config.input or "standard input"), config.chunk):
+            target.writelines(f"{answer}\n" for answer in _answers(trained, lines, config))
+            target.flush()
+            bar.update(len(lines))
+
+
+def _open(path: str) -> BinaryIO:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise DataError(f"input={path} cannot be read: {error.strerror}.") from error
+
+
+def _decoded(file: Iterable[bytes], name: str) -> Iterator[str]:
+    for number, line in enumerate(file, start=1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{name}:{number} is not UTF-8 ({error.reason} at byte {error.start}).") from error
+
+
+def _chunks(lines: Iterator[str], size: int) -> Iterator[list[str]]:
+    while chunk := list(itertools.islice(lines, size)):
+        yield chunk
+
+
+def _answers(trained: Trained, lines: Sequence[str], config: TranslateConfig) -> Iterator[str]:
+    """One output line per input line; an empty line stays empty."""
+    full = [number for number, line in enumerate(lines) if line.strip()]
+    found = trained.search(
+        [lines[number] for number in full],
+        config.decoding,
+        with_token_log_probs=config.format is OutputFormat.jsonl,
+        with_attention=config.attention,
+    )
+    answers = dict(zip(full, found, strict=True))
+    for number, line in enumerate(lines):
+        hypotheses = answers.get(number, [])
+        if config.format is OutputFormat.text:
+            yield trained.target.decode(hypotheses[0].tokens) if hypotheses else ""
+        else:
+            yield json.dumps(_row(trained, line, hypotheses), ensure_ascii=False)
+
+
+def _row(trained: Trained, source: str, hypotheses: Sequence[Hypothesis]) -> dict:
+    """The n-best of one line with scores, per-token log-probabilities, and attention where asked for."""
+    n_best = []
+    for each in hypotheses:
+        entry = {"text": trained.target.decode(each.tokens), "score": each.score, "log_prob": each.log_prob}
+        entry |= {"finished": each.finished, "token_log_probs": each.token_log_probs}
+        if each.attention is not None:
+            entry["attention"] = each.attention
+        n_best.append(entry)
+    return {"source": source, "n_best": n_best}
+
+
+def main() -> None:
+    """The entry point of the console command."""
+    run_application("translate", task)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""The root configuration, the rules that span its groups, and the fingerprint that names a training.
+
+Everything arrives here as plain values (from Hydra, from a run directory, from a checkpoint) and leaves as
+dataclasses; after that line there is no DictConfig and no string that means a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from omegaconf import MISSING
+
+from seq2seq_lightning.data.tasks import TASKS, DataConfig, build_task
+from seq2seq_lightning.data.tasks.reverse import ReverseConfig
+from seq2seq_lightning.decoding import SEARCHES, DecodingConfig
+from seq2seq_lightning.decoding.greedy import GreedyConfig
+from seq2seq_lightning.errors import ConfigurationError
+from seq2seq_lightning.experiments.ablation_config import AblationConfig
+from seq2seq_lightning.experiments.fingerprint import fingerprint as hash_parts
+from seq2seq_lightning.metrics import METRICS, MetricsConfig
+from seq2seq_lightning.models.attention import ATTENTIONS, AttentionConfig
+from seq2seq_lightning.models.bridges import BRIDGES, BridgeConfig
+from seq2seq_lightning.models.cells import CELLS, CellConfig
+from seq2seq_lightning.models.model_config import ModelConfig, check
+from seq2seq_lightning.structure import Families, from_plain, to_plain
+from seq2seq_lightning.teacher_forcing import SCHEDULES, TeacherForcingConfig
+from seq2seq_lightning.teacher_forcing.schedules import ConstantConfig
+from seq2seq_lightning.text import TOKENIZERS
+from seq2seq_lightning.text.sides import TextConfig
+from seq2seq_lightning.text.tokenizers import TokenizerConfig
+from seq2seq_lightning.training.learning_rates import LEARNING_RATES, ConstantRateConfig, LearningRateConfig
+from seq2seq_lightning.training.objectives import OBJECTIVES, ObjectiveConfig
+from seq2seq_lightning.training.objectives.maximum_likelihood import MaximumLikelihoodConfig
+from seq2seq_lightning.training.optimizers import OPTIMIZERS, AdamConfig, OptimizerConfig
+from seq2seq_lightning.training.settings import (
+    LOGGERS,
+    Accelerator,
+    CheckpointConfig,
+    LoggerConfig,
+    NoLoggerConfig,
+    TrainerConfig,
+    ValidationConfig,
+)
+
+TRAINING_VERSION = 1  # raise by hand when the numerics of training change: finished runs then no longer count
+
+FAMILIES: Families = {
+    DataConfig: TASKS,
+    TokenizerConfig: TOKENIZERS,
+    CellConfig: CELLS,
+    AttentionConfig: ATTENTIONS,
+    BridgeConfig: BRIDGES,
+    TeacherForcingConfig: SCHEDULES,
+    ObjectiveConfig: OBJECTIVES,
+    OptimizerConfig: OPTIMIZERS,
+    LearningRateConfig: LEARNING_RATES,
+    DecodingConfig: SEARCHES,
+    LoggerConfig: LOGGERS,
+}
+
+# where a family sits in the configuration, for the schemas offered to Hydra: group → base class
+GROUPS: dict[str, type] = {
+    "data": DataConfig,
+    "text/tokenizer": TokenizerConfig,
+    "model/cell": CellConfig,
+    "model/attention": AttentionConfig,
+    "model/bridge": BridgeConfig,
+    "teacher_forcing": TeacherForcingConfig,
+    "objective": ObjectiveConfig,
+    "optimizer": OptimizerConfig,
+    "learning_rate": LearningRateConfig,
+    "decoding": DecodingConfig,
+    "logger": LoggerConfig,
+}
+
+TEACHER_FORCED = ("loss", "perplexity", "token_accuracy", "free_running_loss")  # validation keys besides the metrics
+
+
+@dataclass
+class PathsConfig:
+    """Where things are written; never part of a run's identity."""
+
+    runs: str = "runs"  # one folder per run: runs/<name>/<fingerprint>/
+
+
+@dataclass
+class Config:
+    """One run: everything that decides its numbers, and where they are written."""
+
+    name: str = "run"  # the folder of this experiment under paths.runs
+    seed: int = 1  # 0 is a seed like any other
+    fresh: bool = False  # true: train again although this run is finished
+    group: str | None = None  # tracker group; null: the sweep's or ablation's name
+    data: DataConfig = field(default_factory=ReverseConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    teacher_forcing: TeacherForcingConfig = field(default_factory=ConstantConfig)
+    objective: ObjectiveConfig = field(default_factory=MaximumLikelihoodConfig)
+    optimizer: OptimizerConfig = field(default_factory=AdamConfig)
+    learning_rate: LearningRateConfig = field(default_factory=ConstantRateConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    decoding: DecodingConfig = field(default_factory=GreedyConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    logger: LoggerConfig = field(default_factory=NoLoggerConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+    @staticmethod
+    def from_plain(plain: Mapping[str, Any]) -> Config:
+        """Typed, and checked across groups. Raises ConfigurationError with all problems, one per line."""
+        config = from_plain(Config, plain, FAMILIES)
+        problems = list(_problems(config))
+        if problems:
+            raise ConfigurationError("\n".join(problems))
+        return config
+
+    def to_plain(self) -> dict[str, Any]:
+        """Dicts, lists, strings, numbers: what is stored beside a run and inside a checkpoint."""
+        return to_plain(self)
+
+    @property
+    def monitored(self) -> str:
+        """The name of the monitored validation score, without its split."""
+        return self.validation.monitor.removeprefix("val/")
+
+
+def _problems(config: Config) -> Iterator[str]:
+    """The rules that span groups, each with what to do."""
+    yield from check(config.model)
+    if not config.name or config.name.startswith(".") or "/" in config.name or "\\" in config.name:
+        yield f"name is {config.name!r}; it names a folder: letters, digits, '-' and '_' serve best."
+    for where, names in (("metrics.report", config.metrics.report), ("validation.metrics", config.validation.metrics)):
+        for name in names:
+            if name not in METRICS:
+                yield f"{where} names {name!r}. Allowed: {', '.join(sorted(METRICS))}."
+    allowed = [*TEACHER_FORCED, *config.validation.metrics]
+    if config.monitored not in allowed:
+        keys = ", ".join(f"val/{name}" for name in allowed)
+        yield f"validation.monitor is {config.validation.monitor!r}, which is not measured. Measured: {keys}."
+    if config.monitored == "free_running_loss" and not config.validation.free_running_loss:
+        yield "validation.monitor is 'val/free_running_loss': set validation.free_running_loss=true."
+    if config.data.batching.size < config.trainer.devices * config.trainer.accumulate:
+        yield (
+            f"data.batching.size is {config.data.batching.size}, less than trainer.devices × trainer.accumulate = "
+            f"{config.trainer.devices * config.trainer.accumulate}: some device would have nothing to do."
+        )
+    if getattr(config.decoding, "beta", 0.0) and config.model.decoder.context.name != "attention":
+        yield "decoding.beta needs attention weights: set model.decoder.context=attention, or decoding.beta=0."
+
+
+def fingerprint(config: Config) -> str:
+    """Twelve hex digits that name a training: equal for equal numbers, whatever the paths, devices or decoding."""
+    plain = config.to_plain()
+    trainer = plain["trainer"]
+    parts = {
+        "training_version": TRAINING_VERSION,
+        "data": build_task(config.data).identity() | {"batching": _without(plain["data"]["batching"], "workers")},
+        "precision": [trainer["precision"], trainer["matmul_precision"]],
+        "length": [trainer["max_steps"], trainer["max_epochs"]],
+        "seed": config.seed,
+        "monitored": plain["metrics"].get(config.monitored),
+    }
+    for group in ("text", "model", "teacher_forcing", "objective", "optimizer", "learning_rate", "validation"):
+        parts[group] = plain[group]
+    return hash_parts(parts)
+
+
+def _without(plain: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in plain.items() if key not in keys}
+
+
+@dataclass
+class EvaluateConfig:
+    """`seq2seq-evaluate`: one finished run, one decoding."""
+
+    run: str = MISSING  # the run directory
+    decoding: DecodingConfig = field(default_factory=GreedyConfig)
+    metrics: MetricsConfig | None = None  # null: as the run was scored
+    test_sets: list[str] | None = None  # null: all of the run's
+    threads: int | None = None  # CPU threads; null: the cores, shared among jobs that run at once
+
+
+class AblateMode(Enum):
+    """What `seq2seq-ablate` does with the trials."""
+
+    run = "run"  # run what is missing, then print and write the table
+    dry_run = "dry_run"  # list the trials and what is known of them
+    status = "status"  # count them by state, and print the table of what is there
+
+
+@dataclass
+class AblateConfig:
+    """`seq2seq-ablate`: one ablation file, and where its results are."""
+
+    ablation: AblationConfig = field(default_factory=AblationConfig)
+    mode: AblateMode = AblateMode.run
+    overrides: list[str] = field(default_factory=list)  # added to every trial
+    committed: str | None = "results"  # a folder of records that count as finished too; null: train everything here
+    export: bool = False  # copy records, scores and tables to the committed folder, without weights
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+class OutputFormat(Enum):
+    """How `seq2seq-translate` answers."""
+
+    text = "text"  # the best hypothesis, one line per line
+    jsonl = "jsonl"  # one JSON object per line: n-best with scores and per-token log-probabilities
+
+
+@dataclass
+class TranslateConfig:
+    """`seq2seq-translate`: a trained run, lines in, lines out."""
+
+    run: str = MISSING  # a run directory, or a checkpoint file
+    decoding: DecodingConfig | None = None  # null: the run's
+    input: str | None = None  # null: standard input
+    output: str | None = None  # null: standard output
+    format: OutputFormat = OutputFormat.text
+    attention: bool = False  # jsonl: also the attention weights (target position × source position)
+    chunk: int = 1024  # lines read, sorted by length, and translated together
+    accelerator: Accelerator = Accelerator.auto
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an empty chunk, and attention where it would not be written."""
+        if isinstance(self.chunk, int) and self.chunk < 1:
+            raise ConfigurationError(f"chunk is {self.chunk}; it must be at least 1.")
+        if self.attention is True and self.format is OutputFormat.text:
+            raise ConfigurationError("attention=true is written in JSON only: set format=jsonl.")

@@ -1,0 +1,91 @@
+"""Keeps `record.json` true while a run goes on: begun, completed, failed, interrupted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seq2seq_lightning.config import TRAINING_VERSION
+from seq2seq_lightning.data.example import Corpus
+from seq2seq_lightning.experiments.record import Record, git_state, hardware, installed_versions, write_record
+from seq2seq_lightning.job import Job
+from seq2seq_lightning.training.callbacks import Interrupted
+from seq2seq_lightning.training.loggers import finish_tracking
+
+PACKAGES = ("torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "sacrebleu", "wandb", "seq2seq-lightning")
+
+
+def is_first_rank() -> bool:
+    """Whether this process writes: rank 0, or the only one."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+@contextmanager
+def recording(job: Job, corpus: Corpus, identity: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield a dict for what becomes known on the way (parameters, timings); it ends in the record, whatever happens.
+
+    Ends the tracked run too, so that nothing later logs into it.
+    """
+    record = _begin(job, corpus, identity)
+    learnt: dict[str, Any] = {}
+    status, error = "failed", None
+    try:
+        if is_first_rank():
+            write_record(job.folder, record)
+        yield learnt
+        status = "completed"
+    except (Interrupted, KeyboardInterrupt) as interruption:
+        status, error = "interrupted", str(interruption) or "stopped from the keyboard"
+        raise
+    except BaseException as failure:
+        error = f"{type(failure).__name__}: {failure}"
+        raise
+    finally:
+        if is_first_rank():
+            write_record(job.folder, replace(record, status=status, error=error, finished=_now(), **learnt))
+        finish_tracking(0 if status == "completed" else 1)
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier training left, for `fresh=true`."""
+    for name in ("checkpoints", "decodings"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("record.json", "history.jsonl", "history.csv", "progress.json", "fitted.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _begin(job: Job, corpus: Corpus, identity: dict[str, str]) -> Record:
+    commit, dirty = git_state(Path(__file__).parent)
+    machine = hardware()
+    if torch.cuda.is_available():
+        machine["gpu"] = torch.cuda.get_device_name()
+    sizes = {"train": len(corpus.train), "val": len(corpus.val or [])}
+    sizes |= {f"test.{name}": len(pairs) for name, pairs in corpus.test.items()}
+    return Record(
+        status="running",
+        name=job.config["name"],
+        fingerprint=job.fingerprint,
+        training_version=TRAINING_VERSION,
+        config=job.config,
+        seed=job.config["seed"],
+        overrides=job.overrides,
+        commit=commit,
+        dirty=dirty,
+        versions=installed_versions(PACKAGES),
+        hardware=machine,
+        threads=torch.get_num_threads(),
+        data={"identity": identity, "sizes": sizes, "skipped": corpus.skipped},
+        started=_now(),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

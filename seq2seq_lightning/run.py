@@ -1,0 +1,114 @@
+"""The story on one page: configuration → task → model → fit → search → score → record."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+from seq2seq_lightning.config import Config
+from seq2seq_lightning.data.bucketing import plan_epoch
+from seq2seq_lightning.data.example import Corpus, EncodedSplit, encode_split
+from seq2seq_lightning.data.tasks import build_task
+from seq2seq_lightning.experiments.files import lock, read_json
+from seq2seq_lightning.experiments.ledger import State, lock_path, state_of
+from seq2seq_lightning.experiments.scores import Scores
+from seq2seq_lightning.job import Job
+from seq2seq_lightning.recording import clear, is_first_rank, recording
+from seq2seq_lightning.scoring import score
+from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
+from seq2seq_lightning.trained import new_model, special_ids
+from seq2seq_lightning.training.checkpoints import tidy
+from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
+from seq2seq_lightning.training.loggers import RunIdentity, build_loggers
+from seq2seq_lightning.training.module import Recipe, TrainingModule
+from seq2seq_lightning.training.trainer import FITTED, fit, prepare_process
+from seq2seq_lightning.training.validation import Validation
+
+
+def run(job: Job) -> dict[str, Scores]:
+    """Train if that is still to do, then decode and score each test set; the scores by test set (on rank 0).
+
+    A second process that asks for the same training waits for its lock, and then finds it done.
+    """
+    config = Config.from_plain(job.config)
+    prepare_process(config.trainer)
+    task = build_task(config.data)
+    corpus = task.read()
+    if job.train:
+        with lock(lock_path(job.folder)) if is_first_rank() else nullcontext():
+            if config.fresh and is_first_rank():
+                clear(job.folder)
+            if state_of(job.folder).state is not State.finished:
+                with recording(job, corpus, task.identity()) as learnt:
+                    train(job, config, corpus, learnt)
+                    if is_first_rank():
+                        score(job, config, corpus)
+                        tidy(job.folder / "checkpoints", config.checkpoint.after_scoring)
+    return score(job, config, corpus) if is_first_rank() else {}
+
+
+def train(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]) -> None:
+    """Build vocabularies, model and batches in the order of the data, and fit; resumes where it was interrupted."""
+    source = SourceCodec.build(config.text.source, (pair.source for pair in corpus.train))
+    target = TargetCodec.build(config.text.target, (pair.target for pair in corpus.train))
+    ids = special_ids(target)
+    model = new_model(config, source, target)
+    split = encode_split(corpus.train, source, target)
+    val = encode_split(corpus.val, source, target) if corpus.val else None
+    validation = Validation(config.validation, config.metrics, corpus.val, target, ids) if corpus.val else None
+    recipe = plan(config, split)
+    stored = {"config": config.to_plain(), "vocabularies": {"source": source.to_plain(), "target": target.to_plain()}}
+    module = TrainingModule(model, recipe, ids, validation, stored)
+    data = Seq2SeqDataModule(
+        split,
+        val,
+        config.data.batching,
+        ids,
+        seed=config.seed,
+        accumulate=config.trainer.accumulate,
+        updates=recipe.total_updates,
+        target_eos=config.text.target.eos,
+    )
+    learnt["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+    if (job.folder / FITTED).exists():
+        learnt["timings"] = read_json(job.folder / FITTED)
+    else:
+        loggers = build_loggers(config.logger, identity(job, config, validation))
+        learnt["timings"] = fit(module, data, config.trainer, config.checkpoint, job.folder, loggers)
+
+
+def plan(config: Config, split: EncodedSplit) -> Recipe:
+    """The recipe with its length: the smaller of trainer.max_steps and trainer.max_epochs, in updates."""
+    batching = config.data.batching
+
+    def updates(epoch: int) -> int:
+        lengths = split.label_lengths(config.text.target.eos)
+        return len(plan_epoch(split.source_lengths, lengths, batching, config.seed, epoch))
+
+    limits = [] if config.trainer.max_steps is None else [config.trainer.max_steps]
+    if config.trainer.max_epochs is not None:
+        limits.append(sum(updates(epoch) for epoch in range(config.trainer.max_epochs)))
+    return Recipe(
+        teacher_forcing=config.teacher_forcing,
+        objective=config.objective,
+        optimizer=config.optimizer,
+        learning_rate=config.learning_rate,
+        seed=config.seed,
+        total_updates=min(limits),
+        updates_per_epoch=updates(0),
+        log_every=config.trainer.log_every,
+    )
+
+
+def identity(job: Job, config: Config, validation: Validation | None) -> RunIdentity:
+    """What trackers are told."""
+    return RunIdentity(
+        directory=job.folder,
+        name=config.name,
+        fingerprint=job.fingerprint,
+        config=job.config,
+        overrides=job.overrides,
+        group=config.group,
+        monitor=config.validation.monitor if validation else None,
+        mode=validation.mode if validation else "min",
+    )

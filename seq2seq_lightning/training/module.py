@@ -1,0 +1,184 @@
+"""The LightningModule: glue between batch, model, feeding, loss and search; it owns no equation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from seq2seq_lightning.data.batch import Batch
+from seq2seq_lightning.decoding.protocol import SpecialIds
+from seq2seq_lightning.losses import TokenLosses
+from seq2seq_lightning.models.seq2seq import Seq2Seq
+from seq2seq_lightning.randomness import stream_seed
+from seq2seq_lightning.teacher_forcing import (
+    SchedulePosition,
+    TeacherForcingConfig,
+    build_fed_back,
+    draw_gold_mask,
+    ratio,
+)
+from seq2seq_lightning.training.learning_rates import LearningRateConfig, build_learning_rate
+from seq2seq_lightning.training.objectives import ObjectiveConfig, build_objective
+from seq2seq_lightning.training.optimizers import OptimizerConfig, build_optimizer
+from seq2seq_lightning.training.validation import Validation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What training does to a model, besides the model and the data."""
+
+    teacher_forcing: TeacherForcingConfig
+    objective: ObjectiveConfig
+    optimizer: OptimizerConfig
+    learning_rate: LearningRateConfig
+    seed: int
+    total_updates: int
+    updates_per_epoch: int
+    log_every: int
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains a Seq2Seq by summed token losses, divided once by the labels of the global batch.
+
+    self_contained: what a checkpoint carries besides weights and training state: `config` and `vocabularies`.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        recipe: Recipe,
+        ids: SpecialIds,
+        validation: Validation | None,
+        self_contained: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.recipe = recipe
+        self.objective = build_objective(recipe.objective)
+        self.ids = ids
+        self.validation = validation
+        self.self_contained = dict(self_contained)
+        self.shown: dict[str, float] = {}  # what the progress bar shows
+        self._sums: list[Tensor] = []  # (nll, labels, fed back) of the micro-batches of one update, not yet read
+        self._plateau: ReduceLROnPlateau | None = None
+        self._plateau_state: dict[str, Any] | None = None  # of a checkpoint, until the optimiser exists
+
+    # -- training ------------------------------------------------------------------------------------------------
+
+    def ratio(self) -> float:
+        """The probability of feeding gold at the coming update."""
+        update = self.trainer.global_step
+        position = SchedulePosition(
+            update=update,
+            epoch=update // self.recipe.updates_per_epoch,
+            share=update / self.recipe.total_updates,
+        )
+        return ratio(self.recipe.teacher_forcing, position)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of one micro-batch, scaled so that accumulation and DDP averaging give the global mean."""
+        trainer, feeding, seed = self.trainer, self.recipe.teacher_forcing, self.recipe.seed
+        update = trainer.global_step
+        micro = batch_idx % trainer.accumulate_grad_batches
+        torch.manual_seed(stream_seed(seed, "dropout", update, micro, trainer.global_rank))
+        target_time = batch.target_inputs.shape[1]
+        gold_mask = draw_gold_mask(self.ratio(), feeding.granularity, seed, update, batch.places, target_time)
+        fed_back = build_fed_back(feeding, seed, update, batch.places, target_time)
+        readouts = self.model.readouts(
+            batch.source, batch.source_lengths, batch.target_inputs, gold_mask=gold_mask, fed_back=fed_back
+        )
+        layer = self.model.output_layer
+        losses = self.objective.losses(readouts.readout, layer.weight, layer.bias, batch.target_labels, self.ids.pad)
+        self._remember(losses, gold_mask, batch)
+        return losses.total * (trainer.accumulate_grad_batches * trainer.world_size / batch.label_count)
+
+    def _remember(self, losses: TokenLosses, gold_mask: Tensor | None, batch: Batch) -> None:
+        """Keep this micro-batch's sums on the device, in updates whose loss will be logged; nothing is read here."""
+        if (self.trainer.global_step + 1) % self.recipe.log_every:
+            return
+        real = batch.target_labels != self.ids.pad
+        fed = torch.zeros((), device=real.device) if gold_mask is None else (~gold_mask & real).sum()
+        self._sums.append(torch.stack([losses.nll.detach().double(), real.sum().double(), fed.double()]))
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip by the norm of the whole gradient, before the update."""
+        clip = self.recipe.optimizer.clip_norm
+        norm = None
+        if clip is not None:
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters(), clip)
+        if self._sums:
+            self._log_update(norm, optimizer)
+
+    def _log_update(self, norm: Tensor | None, optimizer: torch.optim.Optimizer) -> None:
+        sums = torch.stack(self._sums).sum(0)
+        self._sums.clear()
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(sums)
+        nll, labels, fed = sums.tolist()
+        entries = {
+            "train/loss": nll / labels,
+            "train/ratio": self.ratio(),
+            "train/fed_back": fed / labels,
+            "train/learning_rate": optimizer.param_groups[0]["lr"],
+        }
+        if norm is not None:
+            entries["train/gradient_norm"] = float(norm)
+        self.shown |= {"loss": entries["train/loss"]}
+        self.write(entries, self.trainer.global_step + 1)
+
+    def write(self, entries: Mapping[str, float], global_step: int) -> None:
+        """Send entries to history and trackers under the number of updates made."""
+        for logger in self.trainer.loggers:
+            logger.log_metrics(dict(entries), step=global_step)
+
+    # -- validation ----------------------------------------------------------------------------------------------
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure one batch of the validation split."""
+        assert self.validation is not None
+        self.validation.measure(self.model, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Put the shares of all ranks together, log the scores, let the plateau look at them."""
+        assert self.validation is not None
+        scores = self.validation.conclude()
+        self.write(scores, self.trainer.global_step)
+        self.log_dict(scores, logger=False, batch_size=1)
+        monitor = self.validation.config.monitor
+        self.shown |= {monitor: scores[monitor]}
+        if self._plateau is not None:
+            self._plateau.step(scores[monitor])
+
+    # -- optimiser and checkpoint --------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser; closed-form learning rates follow every update, the plateau follows validations."""
+        fused = self.trainer.precision != "16-mixed"
+        optimizer = build_optimizer(self.recipe.optimizer, self.model.parameters(), fused=fused)
+        mode = self.validation.mode if self.validation is not None else "min"
+        rate = build_learning_rate(self.recipe.learning_rate, optimizer, self.recipe.total_updates, mode)
+        if isinstance(rate.scheduler, ReduceLROnPlateau):
+            self._plateau = rate.scheduler
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rate.scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make the checkpoint self-contained."""
+        checkpoint |= self.self_contained
+        if self._plateau is not None:
+            checkpoint["plateau"] = self._plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue the plateau where it was; Lightning restores the rest."""
+        self._plateau_state = checkpoint.get("plateau")
+
+    def on_fit_start(self) -> None:
+        """Give a resumed plateau its state, once the optimisers exist."""
+        if self._plateau_state is not None and self._plateau is not None:
+            self._plateau.load_state_dict(self._plateau_state)

@@ -1,0 +1,138 @@
+"""Builds Lightning's Trainer from settings, and runs it."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
+from lightning.pytorch.strategies import DDPStrategy
+
+from seq2seq_lightning.experiments.files import write_json_durably
+from seq2seq_lightning.training.callbacks import (
+    Checkpoints,
+    EarlyStopping,
+    Interrupted,
+    Interruption,
+    Measurements,
+    Progress,
+    ProgressBar,
+)
+from seq2seq_lightning.training.checkpoint_index import last_checkpoint
+from seq2seq_lightning.training.checkpoint_io import DurableCheckpointIO
+from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
+from seq2seq_lightning.training.loggers import CSVLogger, HistoryLogger
+from seq2seq_lightning.training.module import TrainingModule
+from seq2seq_lightning.training.settings import Accelerator, CheckpointConfig, TrainerConfig
+
+FITTED = "fitted.json"  # in the run directory once training came to its end: the timings
+
+
+def prepare_process(config: TrainerConfig) -> None:
+    """Set what belongs to the whole process: threads, matrix products, determinism."""
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    torch.set_float32_matmul_precision(config.matmul_precision.value)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def fit(
+    module: TrainingModule,
+    data: Seq2SeqDataModule,
+    config: TrainerConfig,
+    checkpoint: CheckpointConfig,
+    folder: Path,
+    loggers: list,
+) -> dict[str, float]:
+    """Train to the end, from the newest checkpoint in `folder` if there is one; returns the timings.
+
+    Raises Interrupted when a signal asked to stop; everything up to then is saved.
+    """
+    validation = module.validation
+    checkpoints = Checkpoints(folder / "checkpoints", checkpoint, validation)
+    measurements = Measurements()
+    interruption = Interruption(checkpoints)
+    callbacks: list[Callback] = [measurements, Progress(folder), interruption, checkpoints]
+    if validation is not None and validation.config.patience is not None:
+        callbacks.append(EarlyStopping(validation.config.patience, validation))
+    if config.progress and sys.stderr.isatty():
+        callbacks.append(ProgressBar())
+    trainer = _build(module, config, callbacks, folder, loggers)
+    newest = last_checkpoint(folder / "checkpoints")
+    for logger in loggers:
+        if isinstance(logger, HistoryLogger | CSVLogger):
+            logger.rewind(0 if newest is None else int(newest.stem.removeprefix("step-")))
+    with interruption.listening():
+        trainer.fit(module, data, ckpt_path=newest, weights_only=True)
+    timings = measurements.timings()
+    if trainer.is_global_zero:
+        write_json_durably(folder / FITTED, timings)
+    if interruption.received:
+        raise Interrupted(interruption.received)
+    return timings
+
+
+def _build(
+    module: TrainingModule, config: TrainerConfig, callbacks: list[Callback], folder: Path, loggers: list
+) -> pl.Trainer:
+    validation = module.validation
+    every = None
+    if validation is not None:
+        every = min(validation.config.every or module.recipe.updates_per_epoch, module.recipe.total_updates)
+    bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
+    return pl.Trainer(
+        accelerator=_accelerator(config),
+        devices=config.devices,
+        strategy=_strategy(config) if config.devices > 1 else "auto",
+        plugins=[DurableCheckpointIO(), _environment()],
+        precision=config.precision,  # type: ignore[arg-type]
+        deterministic=config.deterministic,
+        max_steps=module.recipe.total_updates,
+        max_epochs=-1,
+        accumulate_grad_batches=config.accumulate,
+        val_check_interval=every * config.accumulate if every else 1.0,
+        check_val_every_n_epoch=None if every else 1,
+        limit_val_batches=1.0 if every else 0,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_checkpointing=True,
+        enable_progress_bar=bar,
+        enable_model_summary=False,
+        callbacks=callbacks,
+        logger=loggers,
+        log_every_n_steps=1_000_000_000,  # the module writes its own entries, at trainer.log_every
+        default_root_dir=folder,
+        **config.extra,
+    )
+
+
+def device_named(accelerator: Accelerator) -> torch.device:
+    """Where a single process works: the GPU if there is one, or as said."""
+    gpu = accelerator is Accelerator.gpu or (accelerator is Accelerator.auto and torch.cuda.is_available())
+    return torch.device("cuda" if gpu else "cpu")
+
+
+def _accelerator(config: TrainerConfig) -> str:
+    return "gpu" if device_named(config.accelerator).type == "cuda" else "cpu"
+
+
+def _strategy(config: TrainerConfig) -> DDPStrategy:
+    """Gloo between CPU processes, NCCL between GPUs; a dead rank ends the job in minutes, not half an hour."""
+    backend = "nccl" if _accelerator(config) == "gpu" else "gloo"
+    timeout = datetime.timedelta(minutes=config.timeout_minutes)
+    return DDPStrategy(process_group_backend=backend, timeout=timeout, broadcast_buffers=False)
+
+
+def _environment() -> LightningEnvironment | SLURMEnvironment | TorchElasticEnvironment:
+    """torchrun's ranks when started by it; on Slurm, requeueing is the launcher's business."""
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    if SLURMEnvironment.detect():
+        return SLURMEnvironment(auto_requeue=False)
+    return LightningEnvironment()

@@ -1,0 +1,115 @@
+"""Validation: teacher-forced and free-running losses, and the scores of the decoded split, summed over ranks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from seq2seq_lightning.data.batch import Batch
+from seq2seq_lightning.data.example import Pair
+from seq2seq_lightning.decoding import search
+from seq2seq_lightning.decoding.protocol import SpecialIds
+from seq2seq_lightning.losses import perplexity, token_losses
+from seq2seq_lightning.metrics import MetricsConfig, higher_is_better, score_corpus
+from seq2seq_lightning.models.seq2seq import Seq2Seq
+from seq2seq_lightning.teacher_forcing import ArgMax
+from seq2seq_lightning.text.codec import Codec
+from seq2seq_lightning.training.settings import ValidationConfig
+
+
+class Validation:
+    """Collects one pass over the validation split; `conclude` gives the logged values, equal on every rank."""
+
+    def __init__(
+        self, config: ValidationConfig, metrics: MetricsConfig, pairs: Sequence[Pair], codec: Codec, ids: SpecialIds
+    ) -> None:
+        self.config = config
+        self.metrics = metrics
+        self.pairs = pairs
+        self.codec = codec
+        self.ids = ids
+        self.reset()
+
+    @property
+    def mode(self) -> str:
+        """Whether the monitored value should be as large (`max`) or as small (`min`) as possible."""
+        name = self.config.monitor.removeprefix("val/")
+        return "max" if name == "teacher_forced_accuracy" or higher_is_better(name) else "min"
+
+    def better(self, new: float, old: float | None) -> bool:
+        """Whether the new value of the monitored key is an improvement by more than `min_delta`."""
+        if old is None:
+            return not math.isnan(new)
+        gain = new - old if self.mode == "max" else old - new
+        return gain > self.config.min_delta
+
+    def reset(self) -> None:
+        """Forget the last pass."""
+        self.nll = self.free_running_nll = 0.0
+        self.labels = self.correct = 0
+        self.decoded: dict[int, list[int]] = {}
+
+    def measure(self, model: Seq2Seq, batch: Batch) -> None:
+        """Add one batch; the model is in evaluation mode."""
+        layer = model.output_layer
+        labels = batch.target_labels
+        forced = model.readouts(batch.source, batch.source_lengths, batch.target_inputs)
+        losses = token_losses(forced.readout, layer.weight, layer.bias, labels, self.ids.pad, count_correct=True)
+        self.nll += float(losses.nll)
+        self.labels += int(losses.count)
+        self.correct += int(losses.correct) if losses.correct is not None else 0
+        if self.config.free_running_loss:
+            gold_mask = torch.zeros_like(batch.target_inputs, dtype=torch.bool)
+            gold_mask[:, 0] = True
+            free = model.readouts(
+                batch.source, batch.source_lengths, batch.target_inputs, gold_mask=gold_mask, fed_back=ArgMax()
+            )
+            losses = token_losses(free.readout, layer.weight, layer.bias, labels, self.ids.pad)
+            self.free_running_nll += float(losses.nll)
+        self._decode(model, batch)
+
+    def _decode(self, model: Seq2Seq, batch: Batch) -> None:
+        if not self.config.metrics:
+            return
+        wanted = torch.arange(len(batch.indices))
+        if self.config.sentences is not None:
+            wanted = (batch.indices < self.config.sentences).nonzero()[:, 0]
+        if not len(wanted):
+            return
+        rows = wanted.to(batch.source.device)
+        lengths = batch.source_lengths[wanted]
+        source = batch.source.index_select(0, rows)[:, : int(lengths.max())]
+        memory, state = model.start(source, lengths)
+        hypotheses = search(
+            model, state, memory, lengths, self.config.decoding, self.ids, with_eos=self.codec.config.eos
+        )
+        for index, best in zip(batch.indices[wanted].tolist(), hypotheses, strict=True):
+            self.decoded[index] = best[0].tokens
+
+    def conclude(self) -> dict[str, float]:
+        """The logged values of this pass over all ranks; forgets them."""
+        shares = [(self.nll, self.free_running_nll, self.labels, self.correct, self.decoded)]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            gathered: list = [None] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(gathered, shares[0])
+            shares = gathered
+        nll, free_nll, labels, correct = (sum(share[part] for share in shares) for part in range(4))
+        decoded = {index: tokens for share in shares for index, tokens in share[4].items()}
+        self.reset()
+        loss = nll / labels
+        values = {"val/loss": loss, "val/perplexity": perplexity(nll, labels)}
+        values["val/teacher_forced_accuracy"] = 100.0 * correct / labels
+        if self.config.free_running_loss:
+            values["val/free_running_loss"] = free_nll / labels
+        return values | self._scores(decoded)
+
+    def _scores(self, decoded: dict[int, list[int]]) -> dict[str, float]:
+        if not decoded:
+            return {}
+        order = sorted(decoded)
+        hypotheses = [self.codec.decode(decoded[index]) for index in order]
+        references = [self.pairs[index].references for index in order]
+        scores = score_corpus(self.metrics, hypotheses, references, names=self.config.metrics)
+        return {f"val/{name}": score.value for name, score in scores.items()}

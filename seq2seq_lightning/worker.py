@@ -1,0 +1,70 @@
+"""One run in its own process tree: reads a job, runs it, leaves a record and an exit status. No Hydra here.
+
+    python -m seq2seq_lightning.worker <run directory>/jobs/<job>.json
+
+Exit status: 0 done, 1 failed, 2 a mistake in the job, 130 stopped from the keyboard, 143 stopped by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+from seq2seq_lightning.errors import UserError
+from seq2seq_lightning.experiments.scores import Scores
+from seq2seq_lightning.job import Job
+from seq2seq_lightning.recording import is_first_rank
+from seq2seq_lightning.run import run
+from seq2seq_lightning.training.callbacks import Interrupted
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the job whose file is named; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _terminate)
+    _quieten()
+    job = Job.read(Path(arguments[0]))
+    try:
+        scores = run(job)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Interrupted as interruption:
+        print(f"interrupted: {interruption}; the same command continues.", file=sys.stderr)
+        return 128 + interruption.signal_number
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues from the last checkpoint.", file=sys.stderr)
+        return 130
+    if is_first_rank():
+        report(job, scores)
+    return 0
+
+
+def report(job: Job, scores: dict[str, Scores]) -> None:
+    """Say where the run lies and what it scored."""
+    print(f"run {os.path.relpath(job.folder)}")
+    for name, each in scores.items():
+        for metric, value in each.scores.items():
+            print(
+                f"  {name}/{metric} {value.value:.4g}  (n={value.n}{', ' + value.signature if value.signature else ''})"
+            )
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Before and after training, SIGTERM ends the run at once; the record says interrupted."""
+    raise Interrupted(number)
+
+
+def _quieten() -> None:
+    """Lightning's advice about loaders and devices says nothing about our own loader."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
