@@ -199,8 +199,8 @@ def test_a_sentence_alone_equals_itself_in_any_batch_order_and_padding(config: D
 def test_a_sentence_that_reached_its_own_maximum_is_frozen(config: DecodingConfig) -> None:
     """Maxima of 2 to 13 labels in one batch, few outputs finished by then: nothing written later may count."""
     config.max_length, config.max_length_ratio, config.max_length_offset = None, 1.0, 1
-    model = random_model(8, 6, source_time=12, sharpness=1.0)
-    model.table[:, IDS.eos] -= 1.5 if isinstance(config, GreedyConfig) else 4.0
+    model = random_model(8, 12, source_time=12, sharpness=1.0)
+    model.table[:, IDS.eos] -= 0.8
     lengths = [1 + place % 12 for place in range(36)]
     alone = [run(model, [place], config, lengths=[lengths[place]])[0] for place in range(36)]
     assert {best[0].finished for best in alone} == {True, False}
