@@ -17,6 +17,7 @@ from seq2seq_lightning.models.encoder import Encoder
 from seq2seq_lightning.models.initialisation import initialise
 from seq2seq_lightning.models.model_config import ModelConfig, check, tying_problems
 from seq2seq_lightning.models.state import Memory, State, StepOutput
+from seq2seq_lightning.randomness import seeded
 
 FedBack = Callable[[Tensor, int], Tensor]
 """(logits (batch, vocab), position) → the tokens (batch,) to feed at that position."""
@@ -105,6 +106,7 @@ def build_model(config: ModelConfig, source_vocab: int, target_vocab: int, pad_i
     problems = check(config) + tying_problems(config, source_vocab, target_vocab)
     if problems:
         raise ConfigurationError("\n".join(problems))
-    model = Seq2Seq(config, source_vocab, target_vocab, pad_id)
+    with seeded(seed, "init"):  # so that building leaves torch's global generator as it was
+        model = Seq2Seq(config, source_vocab, target_vocab, pad_id)
     initialise(model, config.initialisation, seed)
     return model

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import torch
+
+from seq2seq_lightning.models.cells.gru import GRUConfig
+from seq2seq_lightning.models.encoder import Encoder, EncoderConfig, EncoderDropout
+from seq2seq_lightning.models.stack import Direction
+from tests.models.variants import PAD, VOCAB, close, example
+
+
+def made(**options: object) -> Encoder:
+    torch.manual_seed(0)
+    config = EncoderConfig(cell=GRUConfig(), embedding_size=4, hidden_size=3, **options)  # type: ignore[arg-type]
+    return Encoder(config, VOCAB, PAD).double()
+
+
+def test_final_states_are_where_each_direction_stopped() -> None:
+    batch = example()
+    encoded = made(direction=Direction.bidirectional)(batch.source, batch.source_lengths)
+    final = encoded.final_state[0]["hidden"]
+    for row, length in enumerate(batch.source_lengths.tolist()):
+        close(final[row, :3], encoded.states[row, length - 1, :3])
+        close(final[row, 3:], encoded.states[row, 0, 3:])
+
+
+def test_the_mask_is_true_at_real_positions_and_the_mean_is_over_them() -> None:
+    batch = example()
+    encoded = made()(batch.source, batch.source_lengths)
+    assert encoded.mask.sum(1).tolist() == batch.source_lengths.tolist()
+    assert torch.equal(encoded.mask, batch.source != PAD)
+    for row, length in enumerate(batch.source_lengths.tolist()):
+        close(encoded.mean[row], encoded.states[row, :length].mean(0))
+
+
+def test_rows_are_packed_only_where_lengths_differ() -> None:
+    encoder, batch, seen = made(), example(), []
+    encoder.stack.layers[0].cell.kernel.register_forward_pre_hook(lambda _, inputs: seen.append(type(inputs[0])))
+    encoder(batch.source, batch.source_lengths)
+    encoder(batch.source, torch.full((3,), 5))
+    encoder(batch.source, torch.full((3,), 4))  # equal, but shorter than the tensor
+    assert [kind is torch.Tensor for kind in seen] == [False, True, False]
+
+
+def test_each_place_has_its_own_dropout() -> None:
+    batch = example()
+    for place in ("embedding", "layers", "output"):
+        encoder = made(layers=2, dropout=EncoderDropout(**{place: 0.5}))
+        once, again = (encoder(batch.source, batch.source_lengths).states for _ in range(2))
+        assert not torch.equal(once, again), place
+        encoder.eval()
+        once, again = (encoder(batch.source, batch.source_lengths).states for _ in range(2))
+        assert torch.equal(once, again), place
