@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -63,6 +63,8 @@ def _open(cls: type, node: DictConfig) -> None:
             node[field.name] = None if type(None) in kinds else MISSING
         elif dataclasses.is_dataclass(hints[field.name]):
             _open(hints[field.name], node[field.name])
+        elif get_origin(hints[field.name]) is dict:
+            OmegaConf.set_struct(node[field.name], False)  # new keys, such as data.test.<name>.source, need no +
 
 
 def conf_dir() -> str:

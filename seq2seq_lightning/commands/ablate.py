@@ -91,9 +91,8 @@ def _conclude(config: AblateConfig, trials: list[Trial], entries: dict[str, Entr
     if config.mode is not AblateMode.run:
         if config.mode is AblateMode.dry_run:
             for result in results:
-                print(
-                    f"{result.state.value:>11}  {result.fingerprint}  {result.trial}  {' '.join(result.trial.overrides)}"
-                )
+                overrides = " ".join(result.trial.overrides)
+                print(f"{result.state.value:>11}  {result.fingerprint}  {result.trial}  {overrides}")
         print(f"{len(results)} trials: " + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
         if config.mode is AblateMode.dry_run:
             return

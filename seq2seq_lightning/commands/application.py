@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from seq2seq_lightning.config_store import conf_dir, register_schemas
-from seq2seq_lightning.errors import UserError
+from seq2seq_lightning.errors import UserError, nearest
 
 MISTAKE, FAILED = 2, 1
 
@@ -27,8 +32,23 @@ def run_application(config_name: str, task: Callable[[DictConfig], Any]) -> None
     """Compose `config_name` with the command line and hand it to `task`; exits with 2 on a mistake, 1 on a failure."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing its own report
     register_schemas()
+    problems: list[Exception] = []
+
+    def guarded(composed: DictConfig) -> Any:
+        """Keep what a single run raises: Hydra would report it in words of its own first."""
+        try:
+            return task(composed)
+        except (UserError, JobFailed) as error:
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                raise
+            problems.append(error)
+            return None
+
     try:
-        hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(task)()
+        with _without_schemas():
+            hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(guarded)()
+        if problems:
+            raise problems[0]
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         sys.exit(MISTAKE)
@@ -38,6 +58,20 @@ def run_application(config_name: str, task: Callable[[DictConfig], Any]) -> None
     except KeyboardInterrupt:
         print("stopped from the keyboard; the same command continues.", file=sys.stderr)
         sys.exit(130)
+
+
+@contextmanager
+def _without_schemas() -> Iterator[None]:
+    """Leave the schemas out of `--help`: they are how options are typed, not options."""
+    if not {"--help", "-h"} & set(sys.argv[1:]):
+        yield
+        return
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        print("\n".join(line for line in printed.getvalue().splitlines() if not re.match(r"schema(/\S+)?: ", line)))
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -51,6 +85,9 @@ def explain(error: BaseException) -> str:
     """Hydra's and OmegaConf's words, with the cause that names the key, without their internal lines."""
     lines = str(error).splitlines()
     cause = error.__cause__
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and dataclasses.is_dataclass(cause.object_type):
+        allowed = [field.name for field in dataclasses.fields(cause.object_type)]
+        return f"{cause.full_key} is no option. {nearest(str(cause.key), allowed)}"
     if isinstance(cause, OmegaConfBaseException | HydraException) and str(cause) not in str(error):
         lines += str(cause).splitlines()
     kept = [
@@ -58,9 +95,8 @@ def explain(error: BaseException) -> str:
         for line in lines
         if not re.match(r"\s*(object_type=|reference_type=|Config search path|\tprovider=|Set the)", line)
     ]
-    text = "\n".join(line for line in kept if line.strip())
-    return re.sub(
-        r"To append to your config use \+(\S+)",
-        "There is no such option; --help and --cfg job list what there is.",
-        text,
-    )
+    text = "\n".join(line.strip() for line in kept if line.strip())
+    missing = re.search(r"Could not find '\S+/(\S+)'", text)
+    if missing and (options := re.search(r"Available options in '\S+':\n([\w\n]+)", text)):
+        text = f"{missing.group(0)}. {nearest(missing.group(1), options.group(1).split())}"
+    return re.sub(r"To append to your config use .*", "`--help` and `--cfg job` list what there is.", text)

@@ -190,7 +190,7 @@ def plan_sweep(jobs: list[list[str]], compose: Callable[[Sequence[str]], Job]) -
 
 
 def launch_sweep(plan: Plan, jobs: list[list[str]], launcher: Any) -> list[JobReturn]:
-    """Hand the jobs to Hydra's launcher: new trainings first, then what only decodes them. Raises JobFailed at the end."""
+    """Hand the jobs to Hydra's launcher: new trainings first, then what only decodes them; JobFailed at the end."""
     returns: list[JobReturn] = []
     waves = [wave for wave in (plan.first, plan.later) if wave]
     names = {plan.jobs[number].folder: " ".join(jobs[number]) for wave in waves for number in wave}

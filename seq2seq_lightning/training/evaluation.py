@@ -128,7 +128,7 @@ class Evaluator:
         metrics: MetricsConfig,
         on_progress: OnProgress | None = None,
     ) -> Evaluation:
-        """Search a split and score it: the metrics asked for, perplexity and free-running loss, by source length too."""
+        """Search a split and score it: the metrics, perplexity and free-running loss, by source length too."""
         split = self.encode(pairs)
         start = time.perf_counter()
         hypotheses = self.search(split, decoding, on_progress)

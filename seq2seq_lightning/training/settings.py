@@ -1,4 +1,4 @@
-"""The settings of the Trainer, of validation, checkpoints and trackers; no Lightning here, so that `--help` is quick."""
+"""The settings of Trainer, validation, checkpoints and trackers; without Lightning, so that `--help` is quick."""
 
 from __future__ import annotations
 
