@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq_lightning.decoding.beam import BeamConfig, beam_search
+from seq2seq_lightning.decoding.beam import beam_search
+from seq2seq_lightning.decoding.beam_config import BeamConfig
 from seq2seq_lightning.decoding.config import DecodingConfig, ForcedLength
 from seq2seq_lightning.decoding.constraints.length import length_limits
 from seq2seq_lightning.decoding.greedy import GreedyConfig, greedy_search

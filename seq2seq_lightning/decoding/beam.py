@@ -8,75 +8,21 @@ Ties: of equal totals the lower beam goes first, then the lower token id; of equ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from seq2seq_lightning.decoding.config import DecodingConfig
+from seq2seq_lightning.decoding.beam_config import BeamConfig
 from seq2seq_lightning.decoding.constraints import LengthLimits
 from seq2seq_lightning.decoding.departures import departure, steps_between_looks
 from seq2seq_lightning.decoding.history import History, Kept, Step, nothing_kept
 from seq2seq_lightning.decoding.protocol import Hypothesis
-from seq2seq_lightning.decoding.scoring import (
-    LengthPenalty,
-    StopRule,
-    best_possible,
-    coverage_term,
-    length_divisors,
-)
+from seq2seq_lightning.decoding.scoring import Scorer, StopRule, length_divisors
 from seq2seq_lightning.decoding.task import SearchTask
 from seq2seq_lightning.decoding.top_k import Candidates, top_candidates
 from seq2seq_lightning.errors import ConfigurationError
-
-
-@dataclass
-class BeamConfig(DecodingConfig):
-    """The best hypotheses a beam of fixed width meets."""
-
-    name: str = "beam"
-    beam_width: int = 5
-    n_best: int = 1  # hypotheses returned per sentence
-    length_penalty: LengthPenalty = LengthPenalty.none  # none | average | gnmt
-    alpha: float | None = None  # exponent of the length penalty; average: 1.0 is usual, gnmt: 0.6
-    beta: float = 0.0  # weight of the coverage term, which needs attention weights
-    stop: StopRule | None = None  # first_k | exact; null: exact without penalties (it is free), else first_k
-
-    def problems(self) -> Iterator[str]:
-        """One sentence per setting, or pair of settings, that cannot be run."""
-        yield from super().problems()
-        if self.beam_width < 1:
-            yield f"decoding.beam_width={self.beam_width} keeps nothing. Set it to 1 or more."
-        if self.n_best < 1:
-            yield f"decoding.n_best={self.n_best} returns nothing. Set it to 1 or more."
-        if self.n_best > self.beam_width:
-            yield (
-                f"decoding.n_best={self.n_best} is larger than decoding.beam_width={self.beam_width}. "
-                "Lower the first or raise the second."
-            )
-        if self.alpha is not None and self.alpha < 0:
-            yield f"decoding.alpha={self.alpha} is negative. Set it to 0 or more."
-        if self.alpha and self.length_penalty is LengthPenalty.none:
-            yield (
-                f"decoding.alpha={self.alpha} has no effect with decoding.length_penalty=none. "
-                "Choose decoding.length_penalty=average or gnmt, or leave alpha out."
-            )
-        if self.alpha is None and self.length_penalty is not LengthPenalty.none:
-            yield (
-                f"decoding.length_penalty={self.length_penalty.name} needs decoding.alpha. "
-                "Usual values: 1.0 with average, 0.6 with gnmt."
-            )
-        if self.beta < 0:
-            yield f"decoding.beta={self.beta} is negative. Set it to 0 or more."
-
-    def stop_rule(self) -> StopRule:
-        """The rule in force: the one set, or the one that suits the penalties."""
-        if self.stop is not None:
-            return self.stop
-        penalised = self.length_penalty is not LengthPenalty.none or self.beta > 0
-        return StopRule.first_k if penalised else StopRule.exact
 
 
 @dataclass(frozen=True)
@@ -131,29 +77,9 @@ class _Choice(NamedTuple):
     going: Tensor  # (live, width) places among the candidates
 
 
-class _Scorer(NamedTuple):
-    """The score of the settings."""
-
-    divisors: Tensor  # (longest + 1,)
-    beta: float
-
-    def scores(self, log_probs: Tensor, labels: int, coverage: Tensor | None, source_lengths: Tensor) -> Tensor:
-        """(live, n) totals and (live, n, source_time) coverage → (live, n)."""
-        scores = log_probs / self.divisors[labels].to(log_probs.dtype)
-        if coverage is None:
-            return scores
-        is_real = torch.arange(coverage.shape[2], device=coverage.device) < source_lengths[:, None, None]
-        return scores + coverage_term(coverage, is_real, self.beta)
-
-    def bound(self, live: _Live) -> Tensor:
-        """(live,): the most any live hypothesis can still score."""
-        divisor = self.divisors[live.limits.maximum].to(live.log_probs.dtype)
-        return best_possible(live.log_probs[:, 0], divisor)
-
-
 def beam_search(task: SearchTask, config: BeamConfig) -> list[list[Hypothesis]]:
     """Up to n_best hypotheses per sentence, best first, in the order of the batch."""
-    scorer = _Scorer(
+    scorer = Scorer(
         length_divisors(config.length_penalty, config.alpha or 0.0, task.limits.longest, task.device), config.beta
     )
     live = _start(task, config)
@@ -221,7 +147,7 @@ def _choose(candidates: Candidates, width: int, eos_id: int) -> _Choice:
 
 
 def _advance(
-    live: _Live, scored: _Scored, choice: _Choice, scorer: _Scorer, task: SearchTask, position: int
+    live: _Live, scored: _Scored, choice: _Choice, scorer: Scorer, task: SearchTask, position: int
 ) -> tuple[_Live, Step]:
     """Keep what finished, move every beam to its new end, and note the way back."""
     candidates, width = scored.candidates, choice.going.shape[1]
@@ -277,7 +203,7 @@ def _of_beams(coverage: Tensor | None, beams: Tensor) -> Tensor | None:
     return coverage.gather(1, beams[:, :, None].expand(-1, -1, coverage.shape[2]))
 
 
-def _with_unfinished(live: _Live, ends: Tensor, scorer: _Scorer, position: int) -> _Live:
+def _with_unfinished(live: _Live, ends: Tensor, scorer: Scorer, position: int) -> _Live:
     """Where a sentence ends (live,) and none of its hypotheses has finished, keep the live ones instead."""
     beams = torch.arange(live.tokens.shape[1], device=ends.device).expand_as(live.tokens)
     unfinished = Kept(
@@ -287,18 +213,18 @@ def _with_unfinished(live: _Live, ends: Tensor, scorer: _Scorer, position: int) 
         beams,
         torch.zeros_like(live.tokens, dtype=torch.bool),
     )
-    nothing_finished = ends & ~live.done & (live.finished_counts == 0)
+    nothing_finished = ends & (live.finished_counts == 0)
     n_best = live.kept.scores.shape[1]
     return replace(live, kept=unfinished.best(n_best).where(nothing_finished, live.kept))
 
 
-def _is_done(live: _Live, scorer: _Scorer, config: BeamConfig, position: int) -> Tensor:
+def _is_done(live: _Live, scorer: Scorer, config: BeamConfig, position: int) -> Tensor:
     """(live,): at the maximum length, or nothing that matters can follow."""
     if config.stop_rule() is StopRule.first_k:
         enough = live.finished_counts >= config.beam_width
     else:
         worst = live.kept.scores[:, -1]
-        enough = (worst > -torch.inf) & (scorer.bound(live) <= worst)
+        enough = (worst > -torch.inf) & (scorer.bound(live.log_probs[:, 0], live.limits.maximum) <= worst)
     is_alone = (live.finished_counts > 0) & (live.log_probs[:, 0] == -torch.inf)  # no live hypothesis is left
     return live.done | enough | is_alone | (live.limits.maximum <= position)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,3 +61,25 @@ def best_possible(log_probs: Tensor, divisor: Tensor) -> Tensor:
     length would break it.
     """
     return log_probs / divisor
+
+
+class Scorer(NamedTuple):
+    """The score of the settings."""
+
+    divisors: Tensor  # (longest + 1,)
+    beta: float
+
+    def scores(self, log_probs: Tensor, labels: int, coverage: Tensor | None, source_lengths: Tensor) -> Tensor:
+        """(live, n) totals and (live, n, source_time) coverage → (live, n)."""
+        scores = log_probs / self.divisors[labels].to(log_probs.dtype)
+        if coverage is None:
+            return scores
+        is_real = torch.arange(coverage.shape[2], device=coverage.device) < source_lengths[:, None, None]
+        return scores + coverage_term(coverage, is_real, self.beta)
+
+    def bound(self, log_probs: Tensor, maximum: Tensor) -> Tensor:
+        """(live,): the most that the best live hypothesis, and so any of them, can still score.
+
+        log_probs: (live,), its total so far; maximum: (live,), the maximum length of the sentence.
+        """
+        return best_possible(log_probs, self.divisors[maximum].to(log_probs.dtype))
