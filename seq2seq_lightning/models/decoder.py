@@ -6,37 +6,20 @@ position feeds the next but the state (`unroll`); the three agree, dropout inclu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from seq2seq_lightning.models.attention.attention import Attention
+from seq2seq_lightning.models.attention.attention import Attend, Attention
+from seq2seq_lightning.models.cells.cell import CellStep
 from seq2seq_lightning.models.decoder_config import Context, DecoderConfig, ReadoutActivation, Summary
-from seq2seq_lightning.models.dropout import draw_mask, drop
+from seq2seq_lightning.models.deferred import DeferredEmbedding, DeferredLinear
+from seq2seq_lightning.models.dropout import Masks, draw_mask, drop
 from seq2seq_lightning.models.encoder import Encoded
 from seq2seq_lightning.models.stack import Stack
 from seq2seq_lightning.models.state import CellState, Memory, State
-
-
-@dataclass(frozen=True)
-class Masks:
-    """What dropout leaves, (batch, target_time, …) or, for one position, (rows, …); None where nothing is dropped."""
-
-    embedding: Tensor | None
-    layers: list[Tensor | None]
-    context: Tensor | None
-    output: Tensor | None
-
-    def positions(self, time: int) -> list[Masks]:
-        """The masks of each position."""
-        embedding, context, output = (_positions(mask, time) for mask in (self.embedding, self.context, self.output))
-        layers = [_positions(mask, time) for mask in self.layers]
-        return [
-            Masks(embedding[position], [mask[position] for mask in layers], context[position], output[position])
-            for position in range(time)
-        ]
 
 
 @dataclass(frozen=True)
@@ -64,6 +47,15 @@ class Position:
     context: Tensor | None  # (rows, size)
     weights: Tensor | None  # (rows, source_time)
     layers: tuple[CellState, ...]
+
+
+@dataclass(frozen=True)
+class Moves:
+    """The parts of a step; within a loop they share work between positions."""
+
+    cells: list[CellStep] | None
+    attend: Attend | None
+    read_out: Callable[[Tensor], Tensor] | None
 
 
 @dataclass(frozen=True)
@@ -139,20 +131,18 @@ class Decoder(nn.Module):
         Returns the readout (batch, target_time, size) and the tokens fed (batch, target_time).
         """
         batch, time = tokens.shape
-        masks = self.draw_masks(batch, time, state)
-        fed, embeddings = list(tokens.unbind(1)), self.embedding(tokens).unbind(1)
+        masks, moves = self.draw_masks(batch, time, state), self._begin(batch, time)
+        fed, embeddings = list(tokens.unbind(1)), self._embeddings(tokens, feedback)
         parts: list[Part] = []
         feeds: list[Tensor] = []
         for position, mask in enumerate(masks.positions(time)):
-            looked_up = embeddings[position]
             if feedback is not None and feedback.at[position]:
                 fed[position] = self._own_tokens(feedback, parts[-1], position)
-                looked_up = self.embedding(fed[position])
-            embedded = drop(looked_up, mask.embedding)
-            done = self.advance(embedded, state, memory, mask)
+            embedded = drop(embeddings(fed[position]), mask.embedding)
+            done = self.advance(embedded, state, memory, mask, moves)
             parts.append(Part(done.top, done.context, embedded, mask.output))
             if self.feeds_readout:
-                feeds.append(self.read_out(parts[-1]))
+                feeds.append(self.read_out(parts[-1], moves.read_out))
             state = State(done.layers, feeds[-1] if feeds else None)
         readout = torch.stack(feeds, 1) if feeds else self.read_out(Part.stack(parts, masks.output))
         return readout, tokens if feedback is None else torch.stack(fed, 1)
@@ -164,15 +154,15 @@ class Decoder(nn.Module):
         """
         mask = self.draw_masks(tokens.shape[0], 1, state).positions(1)[0]
         embedded = drop(self.embedding(tokens), mask.embedding)
-        done = self.advance(embedded, state, memory, mask)
+        done = self.advance(embedded, state, memory, mask, Moves(None, self.attention, self.readout_map))
         readout = self.read_out(Part(done.top, done.context, embedded, mask.output))
         return readout, done.weights, State(done.layers, readout if self.feeds_readout else None)
 
-    def advance(self, embedded: Tensor, state: State, memory: Memory, mask: Masks) -> Position:
+    def advance(self, embedded: Tensor, state: State, memory: Memory, mask: Masks, moves: Moves) -> Position:
         """Move the stack by one position. embedded: (rows, embedding_size)."""
         context, weights, inputs = None, None, [embedded]
         if self.asks_before:
-            context, weights = self._attend(state.layers[-1]["hidden"], memory, mask)
+            context, weights = self._attend(state.layers[-1]["hidden"], memory, mask, moves)
             inputs.append(context)
         elif memory.context is not None:
             width = embedded.shape[0] // memory.context.shape[0]
@@ -182,13 +172,13 @@ class Decoder(nn.Module):
         if state.feed is not None:
             inputs.append(state.feed)
         joined = inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=1)
-        top, layers = self.stack.step(joined, state.layers, mask.layers)
+        top, layers = self.stack.step(joined, state.layers, mask.layers, moves.cells)
         if self.asks_after:
-            context, weights = self._attend(top, memory, mask)
+            context, weights = self._attend(top, memory, mask, moves)
         return Position(top, context, weights, layers)
 
-    def read_out(self, part: Part) -> Tensor:
-        """What the output layer reads: (…, readout_size)."""
+    def read_out(self, part: Part, readout_map: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """What the output layer reads: (…, readout_size). readout_map: within a loop, that of its moves."""
         joined = [part.top]
         if self.reads_context:
             assert part.context is not None
@@ -197,7 +187,7 @@ class Decoder(nn.Module):
             joined.append(part.embedded)
         readout = joined[0] if len(joined) == 1 else torch.cat(joined, dim=-1)
         if self.readout_map is not None:
-            readout = self.readout_map(readout)
+            readout = (readout_map or self.readout_map)(readout)
         return drop(torch.tanh(readout) if self.ends_in_tanh else readout, part.mask)
 
     def draw_masks(self, batch: int, time: int, state: State) -> Masks:
@@ -219,15 +209,28 @@ class Decoder(nn.Module):
         with torch.no_grad():
             return feedback.tokens(self.read_out(before), position)
 
-    def _attend(self, query: Tensor, memory: Memory, mask: Masks) -> tuple[Tensor, Tensor]:
+    def _begin(self, rows: int, time: int) -> Moves:
+        attend = None if self.attention is None else self.attention.begin(rows, time)
+        read_out: Callable[[Tensor], Tensor] | None = self.readout_map
+        if self.readout_map is not None and self.feeds_readout and torch.is_grad_enabled():
+            read_out = DeferredLinear(self.readout_map.weight, None, rows, time)
+        return Moves(self.stack.begin(rows, time), attend, read_out)
+
+    def _embeddings(self, tokens: Tensor, feedback: Feedback | None) -> Callable[[Tensor], Tensor]:
+        """What looks up the tokens fed at one position after the other: gold ones are looked up all at once."""
+        if feedback is None:
+            gold = iter(self.embedding(tokens).unbind(1))
+            return lambda _: next(gold)
+        if not torch.is_grad_enabled():
+            return self.embedding
+        assert self.embedding.padding_idx is not None
+        return DeferredEmbedding(self.embedding.weight, self.embedding.padding_idx, *tokens.shape)
+
+    def _attend(self, query: Tensor, memory: Memory, mask: Masks, moves: Moves) -> tuple[Tensor, Tensor]:
         """query: (rows, hidden). Returns context (rows, size) and weights (rows, source_time)."""
-        assert self.attention is not None
+        assert moves.attend is not None
         rows, sentences = query.shape[0], memory.states.shape[0]
         queries = query.unsqueeze(1) if rows == sentences else query.reshape(sentences, rows // sentences, -1)
-        attended = self.attention(queries, memory)
+        attended = moves.attend(queries, memory)
         context = attended.context.view(rows, -1)
         return drop(context, mask.context), attended.weights.view(rows, -1)
-
-
-def _positions(mask: Tensor | None, time: int) -> Sequence[Tensor | None]:
-    return [None] * time if mask is None else mask.unbind(1)

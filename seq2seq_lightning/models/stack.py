@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq_lightning.models.cells import build_cell
-from seq2seq_lightning.models.cells.cell import CellConfig
+from seq2seq_lightning.models.cells.cell import CellConfig, CellStep
 from seq2seq_lightning.models.dropout import drop
 from seq2seq_lightning.models.state import CellState
 
@@ -104,9 +104,11 @@ class Layer(nn.Module):
             end = {name: self.combine(end[name], first[name]) for name in self.cell.bridged}
         return self._leave(inputs, outputs), end
 
-    def step(self, inputs: Tensor, state: CellState, mask: Tensor | None) -> tuple[Tensor, CellState]:
+    def step(
+        self, inputs: Tensor, state: CellState, mask: Tensor | None, cell_step: CellStep
+    ) -> tuple[Tensor, CellState]:
         """Read one position, forward layers only. inputs, mask: (rows, input_size)."""
-        output, state = self.cell.step(self._enter(inputs, mask), state)
+        output, state = cell_step(self._enter(inputs, mask), state)
         return self._leave(inputs, output), state
 
     def combine(self, onward: Tensor, backward: Tensor) -> Tensor:
@@ -162,13 +164,25 @@ class Stack(nn.Module):
             ends.append(end)
         return inputs, tuple(ends)
 
+    def begin(self, rows: int, time: int) -> list[CellStep]:
+        """What each layer's cell does at the next ``time`` positions of as many rows; see ``Cell.begin``."""
+        return [layer.cell.begin(rows, time) for layer in self.layers]
+
     def step(
-        self, inputs: Tensor, state: tuple[CellState, ...], masks: Sequence[Tensor | None]
+        self,
+        inputs: Tensor,
+        state: tuple[CellState, ...],
+        masks: Sequence[Tensor | None],
+        cell_steps: Sequence[CellStep] | None = None,
     ) -> tuple[Tensor, tuple[CellState, ...]]:
-        """Read one position, forward stacks only. inputs: (rows, input_size); masks: (rows, output_size) each."""
+        """Read one position, forward stacks only.
+
+        inputs: (rows, input_size); masks: (rows, output_size) each; cell_steps: as `begin` gave them, within a loop.
+        """
+        cell_steps = cell_steps or [layer.cell.step for layer in self.layers]
         ends = []
         for index, layer in enumerate(self.layers):
-            inputs, end = layer.step(inputs, state[index], masks[index - 1] if index else None)
+            inputs, end = layer.step(inputs, state[index], masks[index - 1] if index else None, cell_steps[index])
             ends.append(end)
         return inputs, tuple(ends)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from seq2seq_lightning.models.attention.attention import Attention, AttentionConfig
+from seq2seq_lightning.models.attention.attention import Attend, Attended, Attention, AttentionConfig, attend
+from seq2seq_lightning.models.deferred import DeferredLinear
 from seq2seq_lightning.models.rules import at_least_one
+from seq2seq_lightning.models.state import Memory
 
 
 @dataclass
@@ -39,5 +41,20 @@ class AdditiveAttention(Attention):
 
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
         """See ``Attention.scores``."""
-        hidden = torch.tanh(self.query_map(queries).unsqueeze(2) + keys.unsqueeze(1))
-        return self.score_map(hidden).squeeze(3)
+        return self._compare(self.query_map(queries), keys)
+
+    def begin(self, rows: int, time: int) -> Attend:
+        """See ``Attention.begin``: in training the gradient of W waits for all positions."""
+        if not torch.is_grad_enabled():
+            return self.forward
+        query_map = DeferredLinear(self.query_map.weight, None, rows, time)
+
+        def ask(queries: Tensor, memory: Memory) -> Attended:
+            assert memory.keys is not None
+            return attend(self._compare(query_map(queries.squeeze(1)).unsqueeze(1), memory.keys), memory)
+
+        return ask
+
+    def _compare(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """queries: (sentences, queries, size) as W maps them."""
+        return self.score_map(torch.tanh(queries.unsqueeze(2) + keys.unsqueeze(1))).squeeze(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,10 @@ class Attended:
     weights: Tensor  # (sentences, queries, source_time): exactly zero at padding, summing to one
 
 
+Attend = Callable[[Tensor, Memory], Attended]
+"""(queries (sentences, queries, query_size), memory) → what the attention found."""
+
+
 class Attention(nn.Module):
     """A score, and what all scores share.
 
@@ -44,11 +49,21 @@ class Attention(nn.Module):
         """(sentences, queries, source_time), not yet masked or normalised."""
         raise NotImplementedError
 
+    def begin(self, rows: int, time: int) -> Attend:
+        """``forward`` with one query per sentence, for the next ``time`` positions, free to share work between them."""
+        del rows, time
+        return self.forward
+
     def forward(self, queries: Tensor, memory: Memory) -> Attended:
         """Attend. queries: (sentences, queries, query_size)."""
         assert memory.keys is not None
-        weights = masked_softmax(self.scores(queries, memory.keys), memory.is_padding).to(memory.states.dtype)
-        return Attended(torch.bmm(weights, memory.states), weights)
+        return attend(self.scores(queries, memory.keys), memory)
+
+
+def attend(scores: Tensor, memory: Memory) -> Attended:
+    """The weights that scores (sentences, queries, source_time) become, and the context they give."""
+    weights = masked_softmax(scores, memory.is_padding).to(memory.states.dtype)
+    return Attended(torch.bmm(weights, memory.states), weights)
 
 
 def masked_softmax(scores: Tensor, is_padding: Tensor) -> Tensor:

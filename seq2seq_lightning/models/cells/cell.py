@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
@@ -9,6 +10,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from seq2seq_lightning.models.state import CellState
+
+CellStep = Callable[[Tensor, CellState], tuple[Tensor, CellState]]
+"""(inputs (rows, input_size), state) → the output (rows, hidden_size) and the new state."""
 
 
 class Kind(Enum):
@@ -60,6 +64,11 @@ class Cell(nn.Module):
     def step(self, inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """Read one position. inputs: (rows, input_size). Returns the output (rows, hidden_size) and the new state."""
         raise NotImplementedError
+
+    def begin(self, rows: int, time: int) -> CellStep:
+        """``step`` for the next ``time`` positions of as many rows, free to share work between them."""
+        del rows, time
+        return self.step
 
     def parameter_kinds(self) -> dict[str, Kind]:
         """The kind of each parameter by its name within the cell; every parameter is listed."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seq2seq_lightning.models.cells.cell import Cell, CellConfig, Kind
+from seq2seq_lightning.models.cells.cell import Cell, CellConfig, CellStep, Kind
+from seq2seq_lightning.models.deferred import DeferredLinear
 from seq2seq_lightning.models.state import CellState
 
 KernelState = Tensor | tuple[Tensor, Tensor]
@@ -34,6 +36,40 @@ class FusedCell(Cell):
         packed, end = self.kernel(packed, start)
         outputs, _ = pad_packed_sequence(packed, batch_first=True, total_length=inputs.shape[1])
         return outputs, self.from_kernel(end)
+
+    def step(self, inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
+        """See ``Cell.step``."""
+        return self.advance(inputs, state, *self.weights())
+
+    def begin(self, rows: int, time: int) -> CellStep:
+        """See ``Cell.begin``: in training on the CPU the gradients of the weights wait for all positions.
+
+        There the kernels add a bias of (rows, gates · hidden) like one of (gates · hidden); others want the latter.
+        """
+        weight_ih, weight_hh, bias_ih, bias_hh = self.weights()
+        if weight_ih.device.type != "cpu" or not torch.is_grad_enabled():
+            return self.step
+        given, carried = (
+            DeferredLinear(weight, bias, rows, time) for weight, bias in ((weight_ih, bias_ih), (weight_hh, bias_hh))
+        )
+
+        def step(inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
+            biases = given.bias(inputs), carried.bias(state["hidden"])
+            return self.advance(inputs, state, given.weight, carried.weight, *biases)
+
+        return step
+
+    def advance(
+        self,
+        inputs: Tensor,
+        state: CellState,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor | None,
+        bias_hh: Tensor | None,
+    ) -> tuple[Tensor, CellState]:
+        """torch's function for one position, with these weights."""
+        raise NotImplementedError
 
     def to_kernel(self, state: CellState) -> KernelState:
         """Our named states as torch wants them, (1, batch, hidden_size) each."""

@@ -32,7 +32,15 @@ class GRU(FusedCell):
         """torch's ``nn.GRU``."""
         return nn.GRU(self.input_size, self.hidden_size, bias=config.bias, batch_first=True)
 
-    def step(self, inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
-        """See ``Cell.step``."""
-        hidden = torch.gru_cell(inputs, state["hidden"], *self.weights())
+    def advance(
+        self,
+        inputs: Tensor,
+        state: CellState,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor | None,
+        bias_hh: Tensor | None,
+    ) -> tuple[Tensor, CellState]:
+        """See ``FusedCell.advance``."""
+        hidden = torch.gru_cell(inputs, state["hidden"], weight_ih, weight_hh, bias_ih, bias_hh)
         return hidden, {"hidden": hidden}

@@ -42,7 +42,15 @@ class LSTM(FusedCell):
         """torch's pair as our named states."""
         return {"hidden": end[0].squeeze(0), "cell": end[1].squeeze(0)}
 
-    def step(self, inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
-        """See ``Cell.step``."""
-        hidden, cell = torch.lstm_cell(inputs, (state["hidden"], state["cell"]), *self.weights())
+    def advance(
+        self,
+        inputs: Tensor,
+        state: CellState,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor | None,
+        bias_hh: Tensor | None,
+    ) -> tuple[Tensor, CellState]:
+        """See ``FusedCell.advance``."""
+        hidden, cell = torch.lstm_cell(inputs, (state["hidden"], state["cell"]), weight_ih, weight_hh, bias_ih, bias_hh)
         return hidden, {"hidden": hidden, "cell": cell}

@@ -33,7 +33,7 @@ class RNN(FusedCell):
 
     def __init__(self, config: RNNConfig, input_size: int, hidden_size: int) -> None:
         super().__init__(config, input_size, hidden_size)
-        self.advance = torch.rnn_tanh_cell if config.nonlinearity is Nonlinearity.tanh else torch.rnn_relu_cell
+        self.kernel_step = torch.rnn_tanh_cell if config.nonlinearity is Nonlinearity.tanh else torch.rnn_relu_cell
 
     def make_kernel(self, config: CellConfig) -> nn.RNNBase:
         """torch's ``nn.RNN``."""
@@ -41,7 +41,15 @@ class RNN(FusedCell):
         nonlinearity = config.nonlinearity.value
         return nn.RNN(self.input_size, self.hidden_size, nonlinearity=nonlinearity, bias=config.bias, batch_first=True)
 
-    def step(self, inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
-        """See ``Cell.step``."""
-        hidden = self.advance(inputs, state["hidden"], *self.weights())
+    def advance(
+        self,
+        inputs: Tensor,
+        state: CellState,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor | None,
+        bias_hh: Tensor | None,
+    ) -> tuple[Tensor, CellState]:
+        """See ``FusedCell.advance``."""
+        hidden = self.kernel_step(inputs, state["hidden"], weight_ih, weight_hh, bias_ih, bias_hh)
         return hidden, {"hidden": hidden}
