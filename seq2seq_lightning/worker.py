@@ -63,7 +63,6 @@ def _quieten() -> None:
     """Lightning's advice about loaders and devices says nothing about our own loader."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def _build(
         enable_model_summary=False,
         callbacks=callbacks,
         logger=loggers,
-        log_every_n_steps=1_000_000_000,  # the module writes its own entries, at trainer.log_every
+        log_every_n_steps=0,  # never: the module writes its own entries, at trainer.log_every
         default_root_dir=folder,
         **config.extra,
     )
