@@ -49,6 +49,14 @@ def member_name(cls: type) -> str:
     return str(next(field.default for field in dataclasses.fields(cls) if field.name == "name"))
 
 
+def _required(cls: type) -> set[str]:
+    """The fields without a default."""
+    missing = dataclasses.MISSING
+    return {
+        each.name for each in dataclasses.fields(cls) if each.default is missing and each.default_factory is missing
+    }
+
+
 class _Reader:
     def __init__(self, families: Families, problems: list[str]) -> None:
         self.families = families
@@ -69,14 +77,14 @@ class _Reader:
                 values[key] = self.value(hints[key], value, where)
             else:
                 self.problem(where, f"is no option of {path or 'the configuration'}. {nearest(str(key), hints)}")
+        for key in sorted(_required(chosen) - plain.keys()):
+            self.problem(f"{path}.{key}" if path else key, "is needed and not given.")
         if len(self.problems) > before:
             return None
         try:
             return chosen(**values)
         except ConfigurationError as error:
             self.problems.append(str(error))
-        except TypeError as error:
-            self.problem(path or chosen.__name__, f"lacks a value: {error}.")
         return None
 
     def member(self, cls: type, plain: Mapping[str, Any], path: str) -> type | None:
