@@ -76,9 +76,10 @@ def _without_schemas() -> Iterator[None]:
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The resolved composition as plain values."""
-    values = OmegaConf.to_container(config, resolve=True, enum_to_str=True, throw_on_missing=True)
+    own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    values = OmegaConf.to_container(own, resolve=True, enum_to_str=True, throw_on_missing=True)
     assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items() if key != "hydra"}
+    return {str(key): value for key, value in values.items()}
 
 
 def explain(error: BaseException) -> str:
