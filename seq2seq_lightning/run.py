@@ -16,7 +16,7 @@ from seq2seq_lightning.job import Job
 from seq2seq_lightning.recording import clear, is_first_rank, recording
 from seq2seq_lightning.scoring import score
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
-from seq2seq_lightning.trained import new_model, special_ids
+from seq2seq_lightning.trained import Trained, load, new_model, special_ids
 from seq2seq_lightning.training.checkpoints import tidy
 from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
 from seq2seq_lightning.training.loggers import RunIdentity, build_loggers
@@ -40,14 +40,24 @@ def run(job: Job) -> dict[str, Scores]:
                 clear(job.folder)
             if state_of(job.folder).state is not State.finished:
                 with recording(job, corpus, task.identity()) as learnt:
-                    train(job, config, corpus, learnt)
+                    train_model(job, config, corpus, learnt)
                     if is_first_rank():
                         score(job, config, corpus)
                         tidy(job.folder / "checkpoints", config.checkpoint.after_scoring)
     return score(job, config, corpus) if is_first_rank() else {}
 
 
-def train(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]) -> None:
+def train(config: Config) -> Trained:
+    """Train and score this configuration here, or find it finished; the trained run, ready to translate.
+
+    Raises ConfigurationError and DataError before anything is trained.
+    """
+    job = Job.of(config, [])
+    run(job)
+    return load(job.folder)
+
+
+def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]) -> None:
     """Build vocabularies, model and batches in the order of the data, and fit; resumes where it was interrupted."""
     source = SourceCodec.build(config.text.source, (pair.source for pair in corpus.train))
     target = TargetCodec.build(config.text.target, (pair.target for pair in corpus.train))
