@@ -17,7 +17,7 @@ from seq2seq_lightning.data.tasks import TASKS, DataConfig, build_task
 from seq2seq_lightning.data.tasks.reverse import ReverseConfig
 from seq2seq_lightning.decoding import SEARCHES, DecodingConfig
 from seq2seq_lightning.decoding.greedy import GreedyConfig
-from seq2seq_lightning.errors import ConfigurationError
+from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.experiments.ablation_config import AblationConfig
 from seq2seq_lightning.experiments.fingerprint import fingerprint as hash_parts
 from seq2seq_lightning.metrics import METRICS, MetricsConfig
@@ -76,7 +76,8 @@ GROUPS: dict[str, type] = {
     "logger": LoggerConfig,
 }
 
-TEACHER_FORCED = ("loss", "perplexity", "token_accuracy", "free_running_loss")  # validation keys besides the metrics
+# validation keys besides the metrics
+LOSSES = ("loss", "perplexity", "teacher_forced_accuracy", "free_running_loss")
 
 
 @dataclass
@@ -133,11 +134,10 @@ def _problems(config: Config) -> Iterator[str]:
     yield from check(config.model)
     if not config.name or config.name.startswith(".") or "/" in config.name or "\\" in config.name:
         yield f"name is {config.name!r}; it names a folder: letters, digits, '-' and '_' serve best."
-    for where, names in (("metrics.report", config.metrics.report), ("validation.metrics", config.validation.metrics)):
-        for name in names:
-            if name not in METRICS:
-                yield f"{where} names {name!r}. Allowed: {', '.join(sorted(METRICS))}."
-    allowed = [*TEACHER_FORCED, *config.validation.metrics]
+    for name in config.validation.metrics:
+        if name not in METRICS:
+            yield f"validation.metrics names {name!r}, which is no metric. {nearest(name, METRICS)}"
+    allowed = [*LOSSES, *config.validation.metrics]
     if config.monitored not in allowed:
         keys = ", ".join(f"val/{name}" for name in allowed)
         yield f"validation.monitor is {config.validation.monitor!r}, which is not measured. Measured: {keys}."
@@ -161,6 +161,7 @@ def fingerprint(config: Config) -> str:
         "data": build_task(config.data).identity() | {"batching": _without(plain["data"]["batching"], "workers")},
         "precision": [trainer["precision"], trainer["matmul_precision"]],
         "length": [trainer["max_steps"], trainer["max_epochs"]],
+        "extra": trainer["extra"],
         "seed": config.seed,
         "monitored": plain["metrics"].get(config.monitored),
     }
