@@ -75,7 +75,7 @@ def _scores(config: Config, name: str, pairs: list[Pair], evaluation: Evaluation
 def _rows(pairs: list[Pair], evaluation: Evaluation, trained: Trained) -> Iterable[dict[str, Any]]:
     for pair, text, n_best in zip(pairs, evaluation.texts, evaluation.hypotheses, strict=True):
         best = n_best[0]
-        row = {"source": pair.source, "references": list(pair.references), "hypothesis": text}
+        row: dict[str, Any] = {"source": pair.source, "references": list(pair.references), "hypothesis": text}
         row |= {"finished": best.finished, "log_prob": best.log_prob, "score": best.score}
         if len(n_best) > 1:
             row["n_best"] = [[trained.target.decode(each.tokens), each.score] for each in n_best]

@@ -76,7 +76,7 @@ def _without_schemas() -> Iterator[None]:
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The resolved composition as plain values."""
-    own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     values = OmegaConf.to_container(own, resolve=True, enum_to_str=True, throw_on_missing=True)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}

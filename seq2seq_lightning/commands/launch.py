@@ -181,7 +181,8 @@ def plan_sweep(jobs: list[list[str]], compose: Callable[[Sequence[str]], Job]) -
         raise ConfigurationError("\n".join(dict.fromkeys(problems)))
     done = [number for number, job in enumerate(planned) if is_done(job)]
     seen: set[str] = set()
-    first, later = [], []
+    first: list[int] = []
+    later: list[int] = []
     for number, job in enumerate(planned):
         if number not in done:
             (later if job.fingerprint in seen else first).append(number)

@@ -61,7 +61,7 @@ class Checkpoints(Checkpoint):
 
     def waits(self, trainer: pl.Trainer, batch_idx: int) -> bool:
         """Whether a validation follows this update."""
-        return self.validation is not None and (batch_idx + 1) % int(trainer.val_check_batch) == 0
+        return self.validation is not None and (batch_idx + 1) % int(trainer.val_check_batch or 1) == 0
 
     def _overdue(self, trainer: pl.Trainer) -> bool:
         """Whether the last save is too long ago; the first rank decides for all."""

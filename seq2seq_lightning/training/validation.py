@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -90,13 +91,12 @@ class Validation:
 
     def conclude(self) -> dict[str, float]:
         """The logged values of this pass over all ranks; forgets them."""
-        shares = [(self.nll, self.free_running_nll, self.labels, self.correct, self.decoded)]
+        shares: list[Any] = [([self.nll, self.free_running_nll, self.labels, self.correct], self.decoded)]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            gathered: list = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(gathered, shares[0])
-            shares = gathered
-        nll, free_nll, labels, correct = (sum(share[part] for share in shares) for part in range(4))
-        decoded = {index: tokens for share in shares for index, tokens in share[4].items()}
+            shares *= torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(shares, shares[0])
+        nll, free_nll, labels, correct = (sum(parts) for parts in zip(*(sums for sums, _ in shares), strict=True))
+        decoded = {index: tokens for _, part in shares for index, tokens in part.items()}
         self.reset()
         loss = nll / labels
         values = {"val/loss": loss, "val/perplexity": perplexity(nll, labels)}

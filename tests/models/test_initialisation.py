@@ -138,6 +138,7 @@ def test_weights_depend_on_the_seed_alone() -> None:
     same, other = build(STANDARD).state_dict(), build(STANDARD, seed=0).state_dict()
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["output_layer.weight"], other["output_layer.weight"])
+    assert not torch.equal(one["encoder.embedding.weight"], one["decoder.embedding.weight"])  # a stream for each
 
 
 @pytest.mark.parametrize("config", [InitialisationConfig(), STANDARD], ids=["torch", "standard"])
