@@ -1,0 +1,73 @@
+"""What a model costs in arithmetic, counted from its weights: the yardstick of throughput, beside what a machine can do.
+
+Counted are matrix products at real positions, which is what the model is asked for: neither padding nor the work of
+activations, norms, softmax, optimiser. Every weight matrix multiplies one vector per position at which it is used;
+attention multiplies besides each target position with each source position of its sentence. Embeddings are look-ups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import nn
+
+from seq2seq_lightning.models.attention.attention import Attention
+from seq2seq_lightning.models.seq2seq import Seq2Seq
+
+FLOPS_PER_MULTIPLY_ADD = 2
+PASSES_OF_TRAINING = 3  # forward; backward to the inputs; backward to the weights
+
+
+@dataclass(frozen=True)
+class Positions:
+    """How often the parts of a model are used for some pairs."""
+
+    sentences: int
+    source: int  # source positions, marks included
+    target: int  # labels
+    products: int  # Σ source positions × labels of each pair
+
+    @classmethod
+    def of(cls, source_lengths: Iterable[int], label_lengths: Iterable[int]) -> Positions:
+        """Of pairs with these lengths, one entry per pair."""
+        pairs = [(int(source), int(labels)) for source, labels in zip(source_lengths, label_lengths, strict=True)]
+        sources, labels = (sum(lengths) for lengths in zip(*pairs, strict=True))
+        return cls(len(pairs), sources, labels, sum(source * label for source, label in pairs))
+
+
+def multiply_adds(model: Seq2Seq, positions: Positions, rows: int = 1) -> dict[str, int]:
+    """Multiply-adds of one forward pass, by part of the model.
+
+    rows: how many targets are written per source: 1 in training, the beam width in search.
+    """
+    decoder, encoder = model.decoder, model.encoder.stack
+    final_states = sum(weights(layer.projection) for layer in encoder.layers) * len(encoder.bridged)
+    keys, attention = _of_attention(decoder.attention, encoder.output_size, positions)
+    return {
+        "encoder": weights(encoder) * positions.source + final_states * positions.sentences,
+        "bridge": weights(model.bridge) * positions.sentences,
+        "keys": keys,
+        "decoder": weights(decoder.stack) * positions.target * rows,
+        "attention": attention * rows,
+        "readout": weights(decoder.readout_map) * positions.target * rows,
+        "output": weights(model.output_layer) * positions.target * rows,
+    }
+
+
+def _of_attention(attention: Attention | None, state_size: int, positions: Positions) -> tuple[int, int]:
+    """(once per source, once per target): keys; queries, their comparison with every key, the sum of the states."""
+    if attention is None:
+        return 0, 0
+    maps = dict(attention.named_children())
+    key_map, query_map = maps.get("key_map"), maps.get("query_map")
+    key_size = key_map.out_features if isinstance(key_map, nn.Linear) else state_size
+    pairwise = (key_size + state_size) * positions.products
+    return weights(key_map) * positions.source, weights(query_map) * positions.target + pairwise
+
+
+def weights(module: nn.Module | None) -> int:
+    """The elements of a module's weight matrices; none without a module."""
+    if module is None:
+        return 0
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.dim() > 1)
