@@ -1,0 +1,122 @@
+"""The published decoders, written out by hand from the weights of ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seq2seq_lightning.models.cells import GRUConfig
+from seq2seq_lightning.models.decoder_config import (
+    Context,
+    DecoderConfig,
+    DecoderDropout,
+    Query,
+    ReadoutActivation,
+    ReadoutConfig,
+)
+from seq2seq_lightning.models.encoder import EncoderConfig
+from seq2seq_lightning.models.model_config import ModelConfig
+from seq2seq_lightning.models.seq2seq import Seq2Seq, build_model
+from tests.models.variants import PAD, VOCAB, close, example
+
+JOINED = ReadoutConfig(embedding=True, activation=ReadoutActivation.none)
+BATCH = example()
+
+
+def build(**decoder: Any) -> Seq2Seq:
+    config = ModelConfig(
+        encoder=EncoderConfig(embedding_size=3, hidden_size=5),
+        decoder=DecoderConfig(cell=GRUConfig(), embedding_size=4, hidden_size=6, layers=2, **decoder),
+    )
+    return build_model(config, VOCAB, VOCAB, PAD, 1).double()
+
+
+def readout(model: Seq2Seq) -> Tensor:
+    return model.readouts(BATCH.source, BATCH.source_lengths, BATCH.target_inputs).readout
+
+
+def cells(model: Seq2Seq, inputs: Tensor, states: list[Tensor]) -> list[Tensor]:
+    """Both layers moved by one position, by torch's own cell."""
+    moved = []
+    for layer, state in zip(model.decoder.stack.layers, states, strict=True):
+        cell = nn.GRUCell(inputs.shape[1], 6).double()
+        cell.load_state_dict({name[:-3]: values for name, values in layer.cell.kernel.state_dict().items()})
+        inputs = cell(inputs, state)
+        moved.append(inputs)
+    return moved
+
+
+def attend(model: Seq2Seq, query: Tensor, states: Tensor) -> Tensor:
+    """Bahdanau's attention, one sentence after the other and without padding."""
+    attention, contexts = model.decoder.attention, []
+    assert attention is not None
+    for row, length in enumerate(BATCH.source_lengths.tolist()):
+        real = states[row, :length]
+        hidden = torch.tanh(attention.query_map(query[row]) + attention.key_map(real))
+        contexts.append(torch.softmax(attention.score_map(hidden).squeeze(1), 0) @ real)
+    return torch.stack(contexts)
+
+
+def started(model: Seq2Seq) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]]:
+    memory, state = model.start(BATCH.source, BATCH.source_lengths)
+    embedded = model.decoder.embedding(BATCH.target_inputs).unbind(1)
+    return memory.states, [layer["hidden"] for layer in state.layers], embedded
+
+
+def test_bahdanau_asks_with_the_top_state_before_the_position() -> None:
+    model = build(context=Context.attention, query=Query.previous, readout=JOINED)
+    states, hidden, embedded = started(model)
+    found = []
+    for word in embedded:
+        context = attend(model, hidden[-1], states)
+        hidden = cells(model, torch.cat((word, context), 1), hidden)
+        found.append(torch.cat((hidden[-1], context, word), 1))
+    close(readout(model), torch.stack(found, 1))
+
+
+def test_luong_asks_with_the_current_state_and_feeds_its_readout() -> None:
+    model = build(context=Context.attention, query=Query.current, input_feeding=True)
+    assert model.decoder.readout_map is not None
+    states, hidden, embedded = started(model)
+    feed, found = torch.zeros(3, 6).double(), []
+    for word in embedded:
+        hidden = cells(model, torch.cat((word, feed), 1), hidden)
+        context = attend(model, hidden[-1], states)
+        feed = torch.tanh(model.decoder.readout_map.weight @ torch.cat((hidden[-1], context), 1).T).T
+        found.append(feed)
+    close(readout(model), torch.stack(found, 1))
+
+
+def test_cho_sees_one_context_at_every_position() -> None:
+    model = build(context=Context.every_step, readout=JOINED)
+    states, hidden, embedded = started(model)
+    last = torch.stack([states[row, length - 1] for row, length in enumerate(BATCH.source_lengths.tolist())])
+    found = []
+    for word in embedded:
+        hidden = cells(model, torch.cat((word, last), 1), hidden)
+        found.append(torch.cat((hidden[-1], last, word), 1))
+    close(readout(model), torch.stack(found, 1))
+
+
+@pytest.mark.parametrize("query", Query, ids=str)
+@pytest.mark.parametrize("place", ["embedding", "layers", "context", "output"])
+def test_each_place_has_its_own_dropout(place: str, query: Query) -> None:
+    dropout = DecoderDropout(**{place: 0.5})
+    model = build(context=Context.attention, query=query, readout=JOINED, dropout=dropout)
+    top, context, word = readout(model).split((6, 5, 4), 2)
+    model.eval()
+    whole_top, _, whole_word = readout(model).split((6, 5, 4), 2)
+
+    def is_halved(part: Tensor, whole: Tensor) -> bool:
+        """Whether some of it is gone and the rest doubled."""
+        some, all_gone = bool((part == 0).any()), bool((part == 0).all())
+        return some and not all_gone and torch.allclose(part[part != 0], 2 * whole[part != 0])
+
+    assert is_halved(word, whole_word) == (place in ("embedding", "output"))
+    assert bool((context == 0).any()) == (place in ("context", "output"))
+    assert bool((top == 0).any()) == (place == "output")
+    reaches_top = place in ("embedding", "layers", "output") or query is Query.previous
+    assert torch.allclose(top, whole_top) != reaches_top
