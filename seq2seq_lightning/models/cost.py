@@ -1,4 +1,4 @@
-"""What a model costs in arithmetic, counted from its weights: the yardstick of throughput, beside what a machine can do.
+"""What a model costs in arithmetic, counted from its weights: the yardstick beside what a machine can do.
 
 Counted are matrix products at real positions, which is what the model is asked for: neither padding nor the work of
 activations, norms, softmax, optimiser. Every weight matrix multiplies one vector per position at which it is used;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import signal
+import statistics
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -167,19 +168,24 @@ class Interruption(Callback):
 
 
 class Measurements(Callback):
-    """Counts what training cost: seconds in training and in validation, labels, padding; kept across resumes."""
+    """Counts what training cost: seconds without validation and saving, labels, padding; kept across resumes."""
+
+    WINDOW = 10  # updates
 
     def __init__(self) -> None:
         self.totals = {"train_seconds": 0.0, "labels": 0, "positions": 0, "padding": 0, "updates": 0}
+        self.windows: list[list[float]] = []  # [seconds, labels] of each so many updates, to tell how steady they are
+        self._window_began: list[float] = [0.0, 0]  # seconds and labels before the window that is open
         self._clock: float | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The totals so far."""
-        return dict(self.totals)
+        """What was counted so far."""
+        return {"totals": dict(self.totals), "windows": self.windows, "window_began": self._window_began}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
-        self.totals = dict(state_dict)
+        self.totals = dict(state_dict["totals"])
+        self.windows, self._window_began = list(state_dict["windows"]), state_dict["window_began"]
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -199,6 +205,14 @@ class Measurements(Callback):
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             self.totals["labels"] += batch.label_count
             self.totals["updates"] += 1
+            if self.totals["updates"] % self.WINDOW == 0:
+                self._close_window()
+
+    def _close_window(self) -> None:
+        running = 0.0 if self._clock is None else time.perf_counter() - self._clock
+        now = [self.totals["train_seconds"] + running, self.totals["labels"]]
+        self.windows.append([end - began for end, began in zip(now, self._window_began, strict=True)])
+        self._window_began = now
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Validation is not training time."""
@@ -231,6 +245,10 @@ class Measurements(Callback):
             "padding_share": round(self.totals["padding"] / max(self.totals["positions"], 1), 4),
             "peak_memory_bytes": peak,
         }
+        if self.windows:
+            rates = [labels / seconds for seconds, labels in self.windows[1:] or self.windows]  # the first is slow
+            spread = {"median": statistics.median(rates), "min": min(rates), "max": max(rates)}
+            values |= {f"target_tokens_per_second_{name}": round(rate, 1) for name, rate in spread.items()}
         if torch.cuda.is_available():
             values["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated()
         return values

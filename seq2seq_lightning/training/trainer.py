@@ -31,6 +31,7 @@ from seq2seq_lightning.training.module import TrainingModule
 from seq2seq_lightning.training.settings import Accelerator, CheckpointConfig, TrainerConfig
 
 FITTED = "fitted.json"  # in the run directory once training came to its end: the timings
+WINDOWS = "windows.json"  # beside it: seconds and labels of each ten updates
 
 
 def prepare_process(config: TrainerConfig) -> None:
@@ -72,6 +73,7 @@ def fit(
         trainer.fit(module, data, ckpt_path=newest, weights_only=True)
     timings = measurements.timings()
     if trainer.is_global_zero:
+        write_json_durably(folder / WINDOWS, measurements.windows)
         write_json_durably(folder / FITTED, timings)
     if interruption.received:
         raise Interrupted(interruption.received)
