@@ -16,9 +16,9 @@ from seq2seq_lightning.job import Job
 from seq2seq_lightning.structure import to_plain
 from seq2seq_lightning.trained import Trained, load
 from seq2seq_lightning.training.callbacks import write_progress
+from seq2seq_lightning.training.devices import device_named
 from seq2seq_lightning.training.evaluation import Evaluation
 from seq2seq_lightning.training.loggers import log_scores
-from seq2seq_lightning.training.trainer import device_named
 
 
 def score(job: Job, config: Config, corpus: Corpus) -> dict[str, Scores]:

@@ -20,7 +20,7 @@ from seq2seq_lightning.decoding.protocol import Hypothesis
 from seq2seq_lightning.errors import DataError
 from seq2seq_lightning.structure import from_plain
 from seq2seq_lightning.trained import Trained, load
-from seq2seq_lightning.training.trainer import device_named
+from seq2seq_lightning.training.devices import device_named
 
 
 def task(composed: DictConfig) -> None:

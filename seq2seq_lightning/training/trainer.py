@@ -26,9 +26,10 @@ from seq2seq_lightning.training.callbacks import (
 from seq2seq_lightning.training.checkpoint_index import last_checkpoint
 from seq2seq_lightning.training.checkpoint_io import DurableCheckpointIO
 from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
+from seq2seq_lightning.training.devices import device_named
 from seq2seq_lightning.training.loggers import CSVLogger, HistoryLogger
 from seq2seq_lightning.training.module import TrainingModule
-from seq2seq_lightning.training.settings import Accelerator, CheckpointConfig, TrainerConfig
+from seq2seq_lightning.training.settings import CheckpointConfig, TrainerConfig
 
 FITTED = "fitted.json"  # in the run directory once training came to its end: the timings
 WINDOWS = "windows.json"  # beside it: seconds and labels of each ten updates
@@ -112,12 +113,6 @@ def _build(
         default_root_dir=folder,
         **config.extra,
     )
-
-
-def device_named(accelerator: Accelerator) -> torch.device:
-    """Where a single process works: the GPU if there is one, or as said."""
-    gpu = accelerator is Accelerator.gpu or (accelerator is Accelerator.auto and torch.cuda.is_available())
-    return torch.device("cuda" if gpu else "cpu")
 
 
 def _accelerator(config: TrainerConfig) -> str:
