@@ -7,7 +7,7 @@ dataclasses; after that line there is no DictConfig and no string that means a c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -25,7 +25,7 @@ from seq2seq_lightning.models.attention import ATTENTIONS, AttentionConfig
 from seq2seq_lightning.models.bridges import BRIDGES, BridgeConfig
 from seq2seq_lightning.models.cells import CELLS, CellConfig
 from seq2seq_lightning.models.model_config import ModelConfig, check
-from seq2seq_lightning.structure import Families, from_plain, to_plain
+from seq2seq_lightning.structure import Families, differences, from_plain, to_plain
 from seq2seq_lightning.teacher_forcing import SCHEDULES, TeacherForcingConfig
 from seq2seq_lightning.teacher_forcing.schedules import ConstantConfig
 from seq2seq_lightning.text import TOKENIZERS
@@ -153,25 +153,25 @@ def _problems(config: Config) -> Iterator[str]:
 
 
 def fingerprint(config: Config) -> str:
-    """Twelve hex digits that name a training: equal for equal numbers, whatever the paths, devices or decoding."""
-    plain = config.to_plain()
-    trainer = plain["trainer"]
-    parts = {
+    """Twelve hex digits that name a training: equal for equal numbers, whatever the paths, devices or decoding.
+
+    Settings count where they differ from their defaults, so that options added later leave old names as they were;
+    a default that changes raises TRAINING_VERSION.
+    """
+    trainer, batching = config.trainer, differences(config.data.batching)
+    parts: dict[str, Any] = {
         "training_version": TRAINING_VERSION,
-        "data": build_task(config.data).identity() | {"batching": _without(plain["data"]["batching"], "workers")},
-        "precision": [trainer["precision"], trainer["matmul_precision"]],
-        "length": [trainer["max_steps"], trainer["max_epochs"]],
-        "extra": trainer["extra"],
+        "data": build_task(config.data).identity(),
+        "batching": {key: batching[key] for key in batching if key not in ("workers", "evaluation_size")},
+        "precision": [trainer.precision, trainer.matmul_precision.name, trainer.extra],
+        "length": [trainer.max_steps, trainer.max_epochs],
         "seed": config.seed,
-        "monitored": plain["metrics"].get(config.monitored),
+        "monitored": to_plain(getattr(config.metrics, config.monitored, None)),
     }
-    for group in ("text", "model", "teacher_forcing", "objective", "optimizer", "learning_rate", "validation"):
-        parts[group] = plain[group]
+    parts["model"] = differences(config.model.completed())
+    for group in ("text", "teacher_forcing", "objective", "optimizer", "learning_rate", "validation"):
+        parts[group] = differences(getattr(config, group))
     return hash_parts(parts)
-
-
-def _without(plain: dict[str, Any], *keys: str) -> dict[str, Any]:
-    return {key: value for key, value in plain.items() if key not in keys}
 
 
 @dataclass
@@ -232,3 +232,54 @@ class TranslateConfig:
             raise ConfigurationError(f"chunk is {self.chunk}; it must be at least 1.")
         if self.attention is True and self.format is OutputFormat.text:
             raise ConfigurationError("attention=true is written in JSON only: set format=jsonl.")
+
+
+@dataclass
+class BenchmarkConfig(Config):
+    """`seq2seq-benchmark`: a whole training setting, of which only the speed is looked at."""
+
+    updates: int = 100  # timed, in windows of ten
+    warmup: int = 50  # updates before those; trainer.max_steps is the sum of both
+    decodings: dict[str, Any] = field(default_factory=dict)  # the searches to time, by name
+    batch_sizes: list[int] = field(default_factory=lambda: [32, 128])  # sentences searched at once
+    sentences: int | None = None  # search only the first so many of the first test set; null: all
+    passes: int = 3  # timed passes of each search over them
+    threads: int | None = None  # CPU threads; null: as trainer.threads, or the cores
+    output: str | None = None  # the figures as JSON, and beside them as Markdown; null: in the run directory
+
+    def __post_init__(self) -> None:
+        """Refuse what would time nothing."""
+        for key, least in (("updates", 10), ("warmup", 0), ("passes", 1), ("sentences", 1), ("threads", 1)):
+            value = getattr(self, key)
+            if isinstance(value, int) and value < least:
+                raise ConfigurationError(f"{key} is {value}; it must be at least {least}.")
+        for size in self.batch_sizes if isinstance(self.batch_sizes, list) else ():
+            if size < 1:
+                raise ConfigurationError(f"batch_sizes names {size}; a batch has at least 1 sentence.")
+
+    @staticmethod
+    def from_plain(plain: Mapping[str, Any]) -> BenchmarkConfig:
+        """Typed, and checked across groups, with every decoding."""
+        config = from_plain(BenchmarkConfig, plain, FAMILIES)
+        for search in config.searches().values():
+            Config.from_plain(config.training().to_plain() | {"decoding": to_plain(search)})
+        return config
+
+    def searches(self) -> dict[str, DecodingConfig]:
+        """The decodings as what they are."""
+        return from_plain(_Searches, {"decodings": self.decodings}, FAMILIES).decodings
+
+    def training(self) -> Config:
+        """The training that is timed: of so many updates, and always anew."""
+        plain = {each.name: to_plain(getattr(self, each.name)) for each in fields(Config)}
+        plain["fresh"] = True
+        plain["trainer"] |= {"max_steps": self.warmup + self.updates, "max_epochs": None}
+        plain["trainer"]["threads"] = self.threads or self.trainer.threads
+        return Config.from_plain(plain)
+
+
+@dataclass
+class _Searches:
+    """Hydra cannot type the entries of a dict that are of several classes; our own reader can."""
+
+    decodings: dict[str, DecodingConfig] = field(default_factory=dict)

@@ -31,6 +31,32 @@ def to_plain(value: Any) -> Any:
     return value
 
 
+def differences(value: Any) -> dict[str, Any]:
+    """The plain values of a dataclass that are not its defaults, with every ``name``: what identifies a setting.
+
+    An option added later, whose default is what was done before, leaves these as they were.
+    """
+    found = {}
+    for field in dataclasses.fields(value):
+        own = getattr(value, field.name)
+        if dataclasses.is_dataclass(own):
+            plain: Any = differences(own)
+            if not plain:
+                continue
+        elif field.name != "name" and own == _default(field):
+            continue
+        else:
+            plain = to_plain(own)
+        found[field.name] = plain
+    return found
+
+
+def _default(field: dataclasses.Field) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
 def from_plain(cls: type[T], plain: Mapping[str, Any], families: Families) -> T:
     """Build ``cls`` from plain values.
 
