@@ -85,6 +85,10 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Trained:
     Raises CheckpointError when there is none, or it is damaged.
     """
     path = Path(run)
+    if not path.exists() and path.suffix != ".ckpt":
+        raise CheckpointError(
+            f"{path} does not exist. Give the directory of a run, such as runs/<name>/<fingerprint>, or a checkpoint."
+        )
     if path.is_dir():
         folder = path / "checkpoints"
         found = best_checkpoint(folder) if folder.is_dir() else None

@@ -16,6 +16,7 @@ from seq2seq_lightning.commands.application import JobFailed, plain, run_applica
 from seq2seq_lightning.commands.compose import composer
 from seq2seq_lightning.commands.launch import Plan, launch_sweep, plan_sweep, train_task
 from seq2seq_lightning.config import FAMILIES, AblateConfig, AblateMode
+from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.experiments.ablation import Trial, expand, override
 from seq2seq_lightning.experiments.ablation_config import AblationConfig
 from seq2seq_lightning.experiments.files import write_json_durably
@@ -29,6 +30,9 @@ from seq2seq_lightning.structure import from_plain, to_plain
 def task(composed: DictConfig) -> None:
     """Expand the file, run what is missing, print and write the table; a failed trial leaves a table of the others."""
     config = from_plain(AblateConfig, plain(composed), FAMILIES)
+    if config.ablation == AblationConfig():
+        names = GlobalHydra.instance().config_loader().get_group_options("ablation")
+        raise ConfigurationError(f"Name an ablation: ablation=NAME. {nearest('', names)}")
     trials = expand(config.ablation)
     overrides = [_overrides(config, trial) for trial in trials]
     context, master = _sweep_context()

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from seq2seq_lightning.config_store import conf_dir, register_schemas
 from seq2seq_lightning.errors import UserError, nearest
@@ -38,7 +38,7 @@ def run_application(config_name: str, task: Callable[[DictConfig], Any]) -> None
         """Keep what a single run raises: Hydra would report it in words of its own first."""
         try:
             return task(composed)
-        except (UserError, JobFailed) as error:
+        except (UserError, JobFailed, HydraException, OmegaConfBaseException) as error:
             if HydraConfig.get().mode is RunMode.MULTIRUN:
                 raise
             problems.append(error)
@@ -86,6 +86,8 @@ def explain(error: BaseException) -> str:
     """Hydra's and OmegaConf's words, with the cause that names the key, without their internal lines."""
     lines = str(error).splitlines()
     cause = error.__cause__
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} is needed and not given: add {error.full_key}=… to the command."
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and dataclasses.is_dataclass(cause.object_type):
         allowed = [field.name for field in dataclasses.fields(cause.object_type)]
         return f"{cause.full_key} is no option. {nearest(str(cause.key), allowed)}"
