@@ -26,7 +26,7 @@ from seq2seq_lightning.experiments.ablation import expand
 from seq2seq_lightning.experiments.files import read_jsonl
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.recording import finish_tracking
-from seq2seq_lightning.run import train
+from seq2seq_lightning.run import train_model
 from seq2seq_lightning.structure import from_plain, member_name
 from seq2seq_lightning.trained import load
 from seq2seq_lightning.training.checkpoint_index import last_checkpoint
@@ -131,7 +131,7 @@ def takes_a_step(config: Config, folder: Path) -> None:
     corpus = build_task(config.data).read()
     folder.mkdir()
     try:
-        train(Job(str(folder), "0" * 12, config.to_plain()), config, corpus, {})
+        train_model(Job(str(folder), "0" * 12, config.to_plain()), config, corpus, {})
     finally:
         finish_tracking(0)
     history = {entry["key"]: entry["value"] for entry in read_jsonl(folder / "history.jsonl")}
