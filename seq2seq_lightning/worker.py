@@ -8,14 +8,13 @@ Exit status: 0 done, 1 failed, 2 a mistake in the job, 130 stopped from the keyb
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import warnings
 from pathlib import Path
 
 from seq2seq_lightning.errors import UserError
-from seq2seq_lightning.experiments.scores import Scores
+from seq2seq_lightning.experiments.scores import describe
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.recording import is_first_rank
 from seq2seq_lightning.run import run
@@ -40,18 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted; the same command continues from the last checkpoint.", file=sys.stderr)
         return 130
     if is_first_rank():
-        report(job, scores)
+        print(describe(job.folder, scores.values()))
     return 0
-
-
-def report(job: Job, scores: dict[str, Scores]) -> None:
-    """Say where the run lies and what it scored."""
-    print(f"run {os.path.relpath(job.folder)}")
-    for name, each in scores.items():
-        for metric, value in each.scores.items():
-            print(
-                f"  {name}/{metric} {value.value:.4g}  (n={value.n}{', ' + value.signature if value.signature else ''})"
-            )
 
 
 def _terminate(number: int, frame: object) -> None:

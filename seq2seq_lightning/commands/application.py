@@ -25,7 +25,14 @@ MISTAKE, FAILED = 2, 1
 
 
 class JobFailed(Exception):
-    """A job, or some jobs of a sweep, did not end well; the message says which and where the log is."""
+    """A job, or some jobs of a sweep, did not end well; the message says which and where the log is.
+
+    status: the exit status of the command.
+    """
+
+    def __init__(self, message: str, status: int = FAILED) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def run_application(config_name: str, task: Callable[[DictConfig], Any]) -> None:
@@ -54,7 +61,7 @@ def run_application(config_name: str, task: Callable[[DictConfig], Any]) -> None
         sys.exit(MISTAKE)
     except JobFailed as error:
         print(f"failed: {error}", file=sys.stderr)
-        sys.exit(FAILED)
+        sys.exit(error.status if error.status in (MISTAKE, 130, 143) else FAILED)
     except KeyboardInterrupt:
         print("stopped from the keyboard; the same command continues.", file=sys.stderr)
         sys.exit(130)

@@ -8,15 +8,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
-from seq2seq_lightning.commands.application import JobFailed, plain
+from seq2seq_lightning.commands.application import MISTAKE, JobFailed, explain, plain
 from seq2seq_lightning.commands.watching import watching
 from seq2seq_lightning.config import Config
 from seq2seq_lightning.errors import ConfigurationError, UserError
@@ -60,34 +61,34 @@ def run_in_place(job: Job) -> None:
     os.execve(sys.executable, command, _environment(job))
 
 
-def run_in_own_tree(job: Job, log: bool = True) -> None:
-    """Run the job in a process tree of its own and wait. Raises JobFailed unless it ended well."""
+def run_in_own_tree(job: Job) -> None:
+    """Run the job in a process tree of its own, its output in `log.txt`, and wait; JobFailed unless it ended well."""
     devices = job.config["trainer"]["devices"]
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"] if devices > 1 else []
     command = [sys.executable, *torchrun, "-m", "seq2seq_lightning.worker", str(job.write())]
-    with (job.folder / LOG).open("ab") if log else _inherit() as output:
+    with (job.folder / LOG).open("ab") as output:
+        before = output.tell()
+        environment = _environment(job)
         status = _wait(
-            subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=_environment(job))
+            subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment)
         )
     if status != 0:
-        raise JobFailed(_story(job, status, log))
-
-
-@contextmanager
-def _inherit() -> Any:
-    yield None
+        raise _failure(job, status, (job.folder / LOG).read_bytes()[before:].decode(errors="replace"))
 
 
 def _wait(process: subprocess.Popen) -> int:
-    """Wait for the child; SIGTERM to us is passed on to it first."""
+    """Wait for the child and return its exit status; SIGTERM to us is passed on to it, and is then the status: 143."""
+    received: list[int] = []
 
     def forward(number: int, frame: object) -> None:
+        received.append(number)
         process.send_signal(number)
 
     main_thread = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, forward) if main_thread else None
     try:
-        return process.wait()
+        status = process.wait()
+        return 128 + received[0] if received else status
     except KeyboardInterrupt:
         process.wait()
         raise
@@ -98,14 +99,15 @@ def _wait(process: subprocess.Popen) -> int:
             signal.signal(signal.SIGTERM, before)
 
 
-def _story(job: Job, status: int, log: bool) -> str:
-    """What the record and the log say about a job that did not end well."""
-    what = {2: "was refused", 130: "was stopped from the keyboard", 143: "was stopped"}.get(status, "failed")
-    problem = state_of(job.folder).problem
-    lines = (job.folder / LOG).read_text(errors="replace").strip().splitlines() if log else []
-    reason = problem or (lines[-1] if lines else f"exit status {status}")
-    place = f" (log: {os.path.relpath(job.folder / LOG)})" if log else ""
-    return f"{' '.join(job.overrides) or job.folder.name} {what}: {reason}{place}"
+def _failure(job: Job, status: int, log: str) -> JobFailed:
+    """What the log and the record say about a job that did not end well; torchrun hides the status of its workers."""
+    refusals = [line.removeprefix("error: ") for line in log.splitlines() if line.startswith("error: ")]
+    status = MISTAKE if refusals else status
+    what = {MISTAKE: "was refused", 130: "was stopped from the keyboard", 143: "was stopped"}.get(status, "failed")
+    reasons = [*refusals[-1:], state_of(job.folder).problem, *log.strip().splitlines()[-1:], f"exit status {status}"]
+    reason = next(reason for reason in reasons if reason)
+    name = " ".join(job.overrides) or job.folder.name
+    return JobFailed(f"{name} {what}: {reason} (log: {os.path.relpath(job.folder / LOG)})", status)
 
 
 def _environment(job: Job) -> dict[str, str]:
@@ -175,8 +177,8 @@ def plan_sweep(jobs: list[list[str]], compose: Callable[[Sequence[str]], Job]) -
     for overrides in jobs:
         try:
             planned.append(compose(overrides))
-        except UserError as error:
-            problems.append(f"{' '.join(overrides)}: {error}")
+        except (UserError, HydraException, OmegaConfBaseException) as error:
+            problems.append(f"{' '.join(overrides)}: {explain(error)}")
     if problems:
         raise ConfigurationError("\n".join(dict.fromkeys(problems)))
     done = [number for number, job in enumerate(planned) if is_done(job)]

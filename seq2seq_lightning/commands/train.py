@@ -15,6 +15,8 @@ from seq2seq_lightning.commands.launch import (
     train_task,
     training_job,
 )
+from seq2seq_lightning.commands.watching import watching
+from seq2seq_lightning.experiments.scores import describe, read_all_scores
 
 
 def task(composed: DictConfig) -> float | None:
@@ -26,7 +28,9 @@ def task(composed: DictConfig) -> float | None:
         print("finished before; fresh=true trains again")
     if job.config["trainer"]["devices"] == 1:
         run_in_place(job)
-    run_in_own_tree(job, log=False)
+    with watching({job.folder: job.config["name"]}):
+        run_in_own_tree(job)
+    print(describe(job.folder, read_all_scores(job.folder).values()))
     return None
 
 

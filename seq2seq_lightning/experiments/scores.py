@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -81,6 +82,16 @@ def read_scores(folder: Path) -> Scores:
 def read_all_scores(run_dir: Path) -> dict[str, Scores]:
     """Every finished decoding of a run: folder name → scores, in the order of the names."""
     return {path.parent.name: read_scores(path.parent) for path in _score_files(run_dir)}
+
+
+def describe(run_dir: Path, scores: Iterable[Scores]) -> str:
+    """Where the run lies and what it scored, one line per score, as the commands print it."""
+    lines = [f"run {os.path.relpath(run_dir)}"]
+    for each in scores:
+        for metric, score in each.scores.items():
+            signature = f", {score.signature}" if score.signature else ""
+            lines.append(f"  {each.test_set}/{metric} {score.value:.4g}  (n={score.n}{signature})")
+    return "\n".join(lines)
 
 
 def _score_files(run_dir: Path) -> list[Path]:
