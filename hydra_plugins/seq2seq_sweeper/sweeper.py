@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from seq2seq_lightning.commands.compose import composer
-from seq2seq_lightning.commands.launch import launch_sweep, plan_sweep
+from seq2seq_lightning.commands.sweeps import launch_sweep, plan_sweep
 
 
 @dataclass

@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 
 from seq2seq_lightning.commands.application import JobFailed, plain, run_application
 from seq2seq_lightning.commands.compose import composer
-from seq2seq_lightning.commands.launch import Plan, launch_sweep, plan_sweep, train_task
+from seq2seq_lightning.commands.processes import train_task
+from seq2seq_lightning.commands.sweeps import Plan, launch_sweep, plan_sweep
 from seq2seq_lightning.config import FAMILIES, AblateConfig, AblateMode
 from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.experiments.ablation import Trial, expand, override

@@ -8,7 +8,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from seq2seq_lightning.commands.evaluation import evaluation_job
-from seq2seq_lightning.commands.launch import training_job
+from seq2seq_lightning.commands.processes import training_job
 from seq2seq_lightning.job import Job
 
 JOB_OF: dict[str, Callable[[DictConfig, Sequence[str]], Job]] = {"train": training_job, "evaluate": evaluation_job}

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from seq2seq_lightning.commands.application import run_application
 from seq2seq_lightning.commands.evaluation import evaluation_job
-from seq2seq_lightning.commands.launch import is_done, run_in_own_tree, run_in_place, share_threads
+from seq2seq_lightning.commands.processes import is_done, run_in_own_tree, run_in_place, share_threads
 
 
 def task(composed: DictConfig) -> None:

@@ -7,7 +7,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from seq2seq_lightning.commands.application import run_application
-from seq2seq_lightning.commands.launch import (
+from seq2seq_lightning.commands.processes import (
     is_done,
     run_in_own_tree,
     run_in_place,

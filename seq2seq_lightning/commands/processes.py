@@ -1,4 +1,4 @@
-"""From a composed configuration to a finished run: jobs, worker processes, and whole sweeps of them."""
+"""From a composed configuration to a finished run in a process tree of its own."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from seq2seq_lightning.commands.application import MISTAKE, JobFailed, explain, plain
-from seq2seq_lightning.commands.watching import watching
+from seq2seq_lightning.commands.application import MISTAKE, JobFailed, plain
 from seq2seq_lightning.config import Config
-from seq2seq_lightning.errors import ConfigurationError, UserError
 from seq2seq_lightning.experiments.ledger import State, state_of
 from seq2seq_lightning.experiments.record import read_record
 from seq2seq_lightning.experiments.scores import decoding_dir
@@ -155,54 +149,3 @@ def train_task(composed: DictConfig) -> float | None:
 def objective(job: Job) -> float | None:
     """What sweepers that propose values minimise or maximise: the best monitored score; None without validation."""
     return read_record(job.folder).timings.get("best_score")
-
-
-# -- sweeps ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The jobs of a sweep, checked: those that train something new, those that only decode it, and what is done."""
-
-    first: list[int]
-    later: list[int]
-    done: list[int]
-    jobs: list[Job]
-
-
-def plan_sweep(jobs: list[list[str]], compose: Callable[[Sequence[str]], Job]) -> Plan:
-    """Compose and check every job before the first starts. Raises ConfigurationError with every problem found."""
-    planned: list[Job] = []
-    problems: list[str] = []
-    for overrides in jobs:
-        try:
-            planned.append(compose(overrides))
-        except (UserError, HydraException, OmegaConfBaseException) as error:
-            problems.append(f"{' '.join(overrides)}: {explain(error)}")
-    if problems:
-        raise ConfigurationError("\n".join(dict.fromkeys(problems)))
-    done = [number for number, job in enumerate(planned) if is_done(job)]
-    seen: set[str] = set()
-    first: list[int] = []
-    later: list[int] = []
-    for number, job in enumerate(planned):
-        if number not in done:
-            (later if job.fingerprint in seen else first).append(number)
-            seen.add(job.fingerprint)
-    return Plan(first, later, done, planned)
-
-
-def launch_sweep(plan: Plan, jobs: list[list[str]], launcher: Any) -> list[JobReturn]:
-    """Hand the jobs to Hydra's launcher: new trainings first, then what only decodes them; JobFailed at the end."""
-    returns: list[JobReturn] = []
-    waves = [wave for wave in (plan.first, plan.later) if wave]
-    names = {plan.jobs[number].folder: " ".join(jobs[number]) for wave in waves for number in wave}
-    if plan.done:
-        print(f"{len(plan.done)} of {len(jobs)} jobs were finished before")
-    with watching(names):
-        for wave in waves:
-            returns += launcher.launch([jobs[number] for number in wave], initial_job_idx=len(returns))
-    failures = [str(each._return_value) for each in returns if each.status is JobStatus.FAILED]
-    if failures:
-        raise JobFailed(f"{len(failures)} of {len(jobs)} jobs\n" + "\n".join(failures))
-    return returns
