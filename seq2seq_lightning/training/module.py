@@ -15,7 +15,7 @@ from seq2seq_lightning.data.batch import Batch
 from seq2seq_lightning.decoding.protocol import SpecialIds
 from seq2seq_lightning.losses import TokenLosses
 from seq2seq_lightning.models.seq2seq import Seq2Seq
-from seq2seq_lightning.randomness import stream_seed
+from seq2seq_lightning.randomness import reseed
 from seq2seq_lightning.teacher_forcing import (
     SchedulePosition,
     TeacherForcingConfig,
@@ -86,7 +86,7 @@ class TrainingModule(pl.LightningModule):
         trainer, feeding, seed = self.trainer, self.recipe.teacher_forcing, self.recipe.seed
         update = trainer.global_step
         micro = batch_idx % trainer.accumulate_grad_batches
-        torch.manual_seed(stream_seed(seed, "dropout", update, micro, trainer.global_rank))
+        reseed(batch.source.device, seed, "dropout", update, micro, trainer.global_rank)
         target_time = batch.target_inputs.shape[1]
         gold_mask = draw_gold_mask(self.ratio(), feeding.granularity, seed, update, batch.places, target_time)
         fed_back = build_fed_back(feeding, seed, update, batch.places, target_time)

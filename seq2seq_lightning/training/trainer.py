@@ -23,7 +23,7 @@ from seq2seq_lightning.training.callbacks import (
     Progress,
     ProgressBar,
 )
-from seq2seq_lightning.training.checkpoint_index import last_checkpoint
+from seq2seq_lightning.training.checkpoint_index import last_checkpoint, read_index
 from seq2seq_lightning.training.checkpoint_io import DurableCheckpointIO
 from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
 from seq2seq_lightning.training.devices import device_named
@@ -72,13 +72,20 @@ def fit(
             logger.rewind(0 if newest is None else int(newest.stem.removeprefix("step-")))
     with interruption.listening():
         trainer.fit(module, data, ckpt_path=newest, weights_only=True)
-    timings = measurements.timings()
+    timings = measurements.timings() | _best(folder / "checkpoints")
     if trainer.is_global_zero:
         write_json_durably(folder / WINDOWS, measurements.windows)
         write_json_durably(folder / FITTED, timings)
     if interruption.received:
         raise Interrupted(interruption.received)
     return timings
+
+
+def _best(checkpoints: Path) -> dict[str, float]:
+    """The monitored score of the best checkpoint, where there was a validation: what sweepers optimise."""
+    index = read_index(checkpoints)
+    scores = [entry.score for entry in index.kept if entry.file == index.best and entry.score is not None]
+    return {"best_score": scores[0]} if scores else {}
 
 
 def _build(
