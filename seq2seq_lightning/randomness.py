@@ -28,22 +28,11 @@ def generator(seed: int, stream: str, *counters: int) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(seed, stream, *counters))
 
 
-def seed_global(seed: int, stream: str, *counters: int) -> None:
-    """Put torch's global generators at the start of a stream.
-
-    Unlike ``torch.manual_seed`` this costs microseconds, and leaves no queue of calls behind on machines without GPU.
-    """
-    number = stream_seed(seed, stream, *counters)
-    torch.default_generator.manual_seed(number)
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(number)
-
-
 @contextmanager
 def seeded(seed: int, stream: str, *counters: int) -> Iterator[None]:
     """Run a block with torch's global generators at the start of a stream, and put them back afterwards."""
     with torch.random.fork_rng():
-        seed_global(seed, stream, *counters)
+        torch.manual_seed(stream_seed(seed, stream, *counters))
         yield
 
 
