@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
+from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.experiments.files import write_json_durably
 from seq2seq_lightning.training.callbacks import (
     Checkpoints,
@@ -37,6 +38,8 @@ WINDOWS = "windows.json"  # beside it: seconds and labels of each ten updates
 
 def prepare_process(config: TrainerConfig) -> None:
     """Set what belongs to the whole process: threads, matrix products, determinism."""
+    if config.precision == "16-mixed" and device_named(config.accelerator).type == "cpu":
+        raise ConfigurationError("trainer.precision=16-mixed needs a GPU. Set trainer.precision=bf16-mixed on a CPU.")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.set_float32_matmul_precision(config.matmul_precision.value)
@@ -101,7 +104,7 @@ def _build(
         devices=config.devices,
         strategy=_strategy(config) if config.devices > 1 else "auto",
         plugins=[DurableCheckpointIO(), _environment()],
-        precision=config.precision,  # type: ignore[arg-type]
+        precision=_lightning_precision(config),  # type: ignore[arg-type]
         deterministic=config.deterministic,
         max_steps=module.recipe.total_updates,
         max_epochs=-1,
@@ -124,6 +127,11 @@ def _build(
 
 def _accelerator(config: TrainerConfig) -> str:
     return "gpu" if device_named(config.accelerator).type == "cuda" else "cpu"
+
+
+def _lightning_precision(config: TrainerConfig) -> str:
+    """What Lightning has to do: for 64-true nothing, as the model has float64 weights and batches hold ids."""
+    return "32-true" if config.precision == "64-true" else config.precision
 
 
 def _strategy(config: TrainerConfig) -> DDPStrategy:
