@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -98,8 +99,9 @@ def _failure(job: Job, status: int, log: str) -> JobFailed:
     refusals = [line.removeprefix("error: ") for line in log.splitlines() if line.startswith("error: ")]
     status = MISTAKE if refusals else status
     what = {MISTAKE: "was refused", 130: "was stopped from the keyboard", 143: "was stopped"}.get(status, "failed")
-    reasons = [*refusals[-1:], state_of(job.folder).problem, *log.strip().splitlines()[-1:], f"exit status {status}"]
-    reason = next(reason for reason in reasons if reason)
+    raised = re.findall(r"^[\w.]+(?:Error|Exception): \S.*", log, re.MULTILINE)
+    told = [*refusals[-1:], *raised[-1:], state_of(job.folder).problem, *log.strip().splitlines()[-1:]]
+    reason = next((each for each in told if each), f"exit status {status}")
     name = " ".join(job.overrides) or job.folder.name
     return JobFailed(f"{name} {what}: {reason} (log: {os.path.relpath(job.folder / LOG)})", status)
 

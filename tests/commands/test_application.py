@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from seq2seq_lightning.commands import ablate, data, evaluate, launch, train, translate
+from seq2seq_lightning.commands import ablate, data, evaluate, processes, train, translate
 
 MAINS: dict[str, Callable[[], None]] = {
     "train": train.main,
@@ -42,7 +42,7 @@ def command(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr(os, "execve", start)
-    monkeypatch.setattr(launch.subprocess, "Popen", start)
+    monkeypatch.setattr(processes.subprocess, "Popen", start)
 
     def call(name: str, *arguments: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", [f"seq2seq-{name}", *arguments])

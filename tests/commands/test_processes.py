@@ -1,0 +1,95 @@
+"""What a job that did not end well is told as, and how cores are divided."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from seq2seq_lightning.commands import processes
+from seq2seq_lightning.commands.processes import RANK_VARIABLES, _environment, _failure, share_threads
+from seq2seq_lightning.config import Config, PathsConfig
+from seq2seq_lightning.experiments.record import Record, write_record
+from seq2seq_lightning.job import Job
+from seq2seq_lightning.training.settings import TrainerConfig
+
+TRACEBACK = """Traceback (most recent call last):
+  File "worker.py", line 58, in <module>
+KeyError: 'inner'
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+some.package.MisconfigurationException: `algorithm` foo is invalid
+"""
+TORCHRUN = """W1120 torch/distributed/elastic: Sending process 7 closing signal SIGTERM
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n============\nseq2seq_lightning.worker FAILED
+------------
+Root Cause (first observed failure):
+============
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job.of(Config(paths=PathsConfig(str(tmp_path))), ["seed=1", "name=x"])
+
+
+def record(job: Job, status: str, error: str) -> None:
+    write_record(job.folder, Record(status, "run", job.fingerprint, 1, job.config, 1, error=error))
+
+
+@pytest.mark.parametrize(
+    ("status", "log", "words"),
+    [
+        (2, "some words\nerror: en has 2 lines\n", "was refused: en has 2 lines (log: "),
+        (1, f"error: en has 2 lines\n{TORCHRUN}", "was refused: en has 2 lines (log: "),
+        (1, TRACEBACK, "failed: some.package.MisconfigurationException: `algorithm` foo is invalid (log: "),
+        (1, TRACEBACK + TORCHRUN, "failed: some.package.MisconfigurationException: `algorithm` foo is invalid (log: "),
+        (-9, "", "failed: exit status -9 (log: "),
+        (1, "Killed\n", "failed: Killed (log: "),
+    ],
+)
+def test_the_reason_is_the_mistake_or_what_was_raised(status: int, log: str, words: str, job: Job) -> None:
+    failure = _failure(job, status, log)
+    assert str(failure).startswith(f"seed=1 name=x {words}")
+    assert str(failure).endswith("log.txt)")
+
+
+def test_the_record_knows_more_than_a_log_without_an_exception(job: Job) -> None:
+    record(job, "interrupted", "stopped by SIGTERM after saving a checkpoint")
+    assert "was stopped: stopped by SIGTERM after saving" in str(_failure(job, 143, "interrupted: …\n"))
+
+
+def test_a_rank_that_raised_is_the_reason_for_one_that_was_stopped(job: Job) -> None:
+    record(job, "interrupted", "stopped by SIGTERM after saving a checkpoint")
+    assert "foo is invalid" in str(_failure(job, 1, TRACEBACK + TORCHRUN))
+
+
+def test_a_worker_has_no_rank_of_its_parents_and_its_own_threads(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in RANK_VARIABLES:
+        monkeypatch.setenv(name, "7")
+    with_threads = replace(job, config=replace(Config(), trainer=TrainerConfig(threads=3)).to_plain())
+    environment = _environment(with_threads)
+    assert not set(RANK_VARIABLES) & environment.keys()
+    assert environment["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "devices", "threads"),
+    [(None, 1, 8), (None, 2, 4), (2, 1, 4), (2, 2, 2), (-1, 1, 1), (-2, 1, 1), (40, 1, 1)],
+)
+def test_jobs_at_once_and_their_devices_share_the_cores(
+    n_jobs: int | None, devices: int, threads: int, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+    launcher = OmegaConf.create({"launcher": {"n_jobs": n_jobs} if n_jobs is not None else {}})
+    monkeypatch.setattr(processes.HydraConfig, "initialized", lambda: True)
+    monkeypatch.setattr(processes.HydraConfig, "get", lambda: launcher)
+    config = replace(Config(), trainer=TrainerConfig(devices=devices)).to_plain()
+    assert share_threads(replace(job, config=config)).config["trainer"]["threads"] == threads
+    config["trainer"]["threads"] = 5
+    assert share_threads(replace(job, config=config)).config["trainer"]["threads"] == 5
