@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from rich.console import Console
 from tqdm import tqdm
 
 from seq2seq_lightning.commands.application import plain, run_application
@@ -25,7 +24,7 @@ from seq2seq_lightning.experiments.files import read_json, write_json_durably, w
 from seq2seq_lightning.experiments.record import Record, read_record
 from seq2seq_lightning.experiments.redaction import without_places
 from seq2seq_lightning.job import Job
-from seq2seq_lightning.reports.throughput import markdown, tables
+from seq2seq_lightning.reports.throughput import markdown, show
 from seq2seq_lightning.structure import to_plain
 from seq2seq_lightning.throughput import (
     ProductRate,
@@ -67,18 +66,16 @@ def task(composed: DictConfig) -> None:
     job = share_threads(Job.of(config.training(), list(HydraConfig.get().overrides.task)))
     job = replace(job, test_sets=[])  # nothing is scored
     training = Config.from_plain(job.config)
-    console = Console()
     if not isinstance(training.data, FilesConfig):
-        console.print(GENERATED)
+        print(GENERATED)
     corpus = build_task(training.data).read()
     measured = measure(config, training, job, corpus)
     path = Path(config.output) if config.output else job.folder / "benchmark.json"
     figures = report(measured, read_record(job.folder), config)
     write_json_durably(path, figures)
     write_text_durably(path.with_suffix(".md"), markdown(figures))
-    for table in tables(figures):
-        console.print(table)
-    console.print(f"written: {os.path.relpath(path)} (also .md); trained in {os.path.relpath(job.folder)}")
+    show(figures)
+    print(f"written: {os.path.relpath(path)} (also .md); trained in {os.path.relpath(job.folder)}")
 
 
 def measure(config: BenchmarkConfig, training: Config, job: Job, corpus: Corpus) -> Measured:
@@ -157,6 +154,7 @@ def report(measured: Measured, record: Record, config: BenchmarkConfig) -> dict[
             "training": training
             | {
                 "batch_size": record.config["data"]["batching"]["size"],
+                "batch_unit": record.config["data"]["batching"]["unit"],
                 "precision": trainer["precision"],
                 "matmul_precision": trainer["matmul_precision"],
                 "updates": config.updates,
