@@ -120,12 +120,17 @@ def _environment(job: Job) -> dict[str, str]:
 
 
 def share_threads(job: Job) -> Job:
-    """Give the job its share of the cores: jobs that the launcher runs at once, and its own ranks, divide them."""
+    """Give the job its share of the cores: jobs that the launcher runs at once, and its own ranks, divide them.
+
+    OMP_NUM_THREADS, where the user has set it, is taken as the number for each process.
+    """
     trainer = job.config["trainer"]
     if trainer["threads"] is not None:
         return job
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = max(1, cores // (_jobs_at_once(cores) * trainer["devices"]))
+    share = max(1, cores // (_jobs_at_once(cores) * trainer["devices"]))
+    wished = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(wished) if wished.isdigit() and int(wished) > 0 else share
     return replace(job, config={**job.config, "trainer": {**trainer, "threads": threads}})
 
 
