@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
-PATIENCE = 240.0  # seconds; only a hang takes so long
+PATIENCE = 600.0  # seconds; only a hang takes so long
 
 # a run of a second or two
 SMALL = [
@@ -59,8 +60,9 @@ def finish(process: subprocess.Popen[str], text: str | None = None) -> Ended:
     """Give it its standard input, and wait."""
     try:
         out, err = process.communicate(text, timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
+    except BaseException:
         process.kill()
+        process.communicate()
         raise
     return Ended(process.returncode, out, err)
 
@@ -74,13 +76,32 @@ def seq2seq(name: str, *arguments: str, folder: Path, text: str | None = None, s
 
 def stop(process: subprocess.Popen[str], number: signal.Signals, when: Callable[[], bool]) -> Ended:
     """Send a signal as soon as something has happened, and wait for the end."""
-    until = time.monotonic() + PATIENCE
-    while not when():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until, "it never happened"
-        time.sleep(0.005)
+    wait_for(process, when)
     process.send_signal(number)
     return finish(process)
+
+
+def wait_for(process: subprocess.Popen[str], when: Callable[[], bool]) -> None:
+    """Wait until something has happened while the process goes on."""
+    until = time.monotonic() + PATIENCE
+    try:
+        while not when():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until, "it never happened"
+            time.sleep(0.02)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+
+
+def updates_logged(folder: Path) -> int:
+    """How far the run has come that lies somewhere in this folder: the last update of its history."""
+    for path in folder.rglob("history.jsonl"):
+        for line in reversed(path.read_bytes().splitlines()[-2:]):  # a last line may be half written
+            if line.endswith(b"}"):
+                return int(json.loads(line)["global_step"])
+    return 0
 
 
 def only_run(folder: Path, runs: str = "runs") -> Path:

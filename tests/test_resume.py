@@ -13,16 +13,16 @@ import torch
 from seq2seq_lightning import run as run_module
 from seq2seq_lightning import scoring
 from seq2seq_lightning.config import Config
-from seq2seq_lightning.experiments.files import read_json, read_jsonl
+from seq2seq_lightning.experiments.files import read_jsonl
 from seq2seq_lightning.experiments.ledger import State, state_of
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.run import run
 from seq2seq_lightning.training import callbacks, checkpoint_io
 from seq2seq_lightning.training.checkpoint_index import read_index
-from seq2seq_lightning.training.checkpoints import read_checkpoint
 from seq2seq_lightning.training.loggers import HistoryLogger
+from tests.bits import assert_same_run, scores_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 # Everything that carries a state from update to update: dropout, coins per token, sampled feeding, epochs of 13
 # updates, a plateau and early stopping that both count validations. A checkpoint each 7 updates, a validation each 14.
@@ -76,39 +76,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(made)
     torch.set_num_threads(threads)
     return made.folder
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two nests of plain values and tensors are equal in every bit."""
-    if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
-
-
-def assert_same_run(run_dir: Path, other: Path) -> None:
-    """Equal weights and optimiser, equal history, equal outputs and scores."""
-    assert read_index(run_dir / "checkpoints") == read_index(other / "checkpoints")
-    for entry in read_index(run_dir / "checkpoints").kept:
-        one, two = (read_checkpoint(folder / "checkpoints" / entry.file) for folder in (run_dir, other))
-        assert same(one.weights, two.weights)
-        assert same(one.training["optimizer_states"], two.training["optimizer_states"])
-        assert same(one.training.get("plateau"), two.training.get("plateau"))
-    assert (run_dir / "history.jsonl").read_bytes() == (other / "history.jsonl").read_bytes()
-    assert scores_of(run_dir) == scores_of(other)
-
-
-def scores_of(run_dir: Path) -> dict[str, Any]:
-    """Scores without the seconds they took, and hypotheses, by decoding."""
-    found = {}
-    for folder in sorted((run_dir / "decodings").iterdir()):
-        scores = read_json(folder / "scores.json")
-        del scores["seconds"], scores["sentences_per_second"]
-        found[folder.name] = (scores, (folder / "hypotheses.jsonl").read_text())
-    return found
 
 
 def test_the_undisturbed_run_is_worth_comparing_with(undisturbed: Path) -> None:
