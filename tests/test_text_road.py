@@ -1,0 +1,122 @@
+"""A small text of our own goes the whole road: files, training, BLEU, translation, other decodings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import seq2seq_lightning
+from seq2seq_lightning.experiments.files import read_jsonl
+from seq2seq_lightning.experiments.scores import Scores, read_all_scores
+from seq2seq_lightning.trained import load
+from tests.terminal import Ended, only_run, seq2seq
+from tests.toy_language import write_corpus
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+SETTINGS = [
+    "model.encoder.embedding_size=24",
+    "model.encoder.hidden_size=32",
+    "model.encoder.direction=bidirectional",
+    "model.decoder.embedding_size=24",
+    "model.decoder.hidden_size=48",
+    "optimizer.learning_rate=0.005",
+    "data.batching.size=20",
+    "trainer.max_steps=45",
+    "trainer.threads=1",
+    "trainer.accelerator=cpu",
+]
+
+
+@dataclass(frozen=True)
+class Road:
+    """A finished run over the toy language."""
+
+    folder: Path  # where the commands were given
+    run_dir: Path
+    trained: Ended
+    translated: Ended
+
+    @property
+    def sources(self) -> list[str]:
+        return (self.folder / "toy.source").read_text("utf-8").splitlines()
+
+    @property
+    def scores(self) -> Scores:
+        """Of the greedy search."""
+        (greedy,) = (each for each in read_all_scores(self.run_dir).values() if each.decoding_name == "greedy")
+        return greedy
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
+    folder = tmp_path_factory.mktemp("toy")
+    trained = seq2seq("train", *write_corpus(folder), *SETTINGS, folder=folder)
+    run_dir = only_run(folder)
+    text = (folder / "toy.source").read_text("utf-8")
+    translated = seq2seq("translate", f"run={run_dir}", "accelerator=cpu", "chunk=7", folder=folder, text=text)
+    return Road(folder, run_dir, trained, translated)
+
+
+def test_training_reports_bleu_with_its_signature(road: Road) -> None:
+    bleu = road.scores.scores["bleu"]
+    assert 20 < bleu.value < 99  # it learnt
+    assert bleu.signature.startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.")
+    assert (bleu.n, road.scores.sentences, road.scores.test_set) == (40, 40, "toy")
+    assert f"  toy/bleu {bleu.value:.4g}  (n=40, {bleu.signature})" in road.trained.out.splitlines()
+
+
+def test_sacrebleus_own_command_gives_the_same_score(road: Road) -> None:
+    (road.folder / "output").write_text(road.translated.out, encoding="utf-8")
+    command = [sys.executable, "-m", "sacrebleu", "toy.target", "-i", "output", "-m", "bleu", "-w", "10"]
+    done = subprocess.run(command, cwd=road.folder, capture_output=True, text=True, check=True)
+    theirs, ours = json.loads(done.stdout), road.scores.scores["bleu"]
+    assert theirs["score"] == pytest.approx(ours.value, abs=1e-9)
+    assert theirs["signature"] == ours.signature
+
+
+def test_lines_in_lines_out(road: Road) -> None:
+    assert road.translated.err == ""
+    stored = [row["hypothesis"] for row in read_jsonl(next((road.run_dir / "decodings").glob("greedy*/*.jsonl")))]
+    assert road.translated.out.splitlines() == stored
+
+
+def test_python_gives_the_same_lines(road: Road) -> None:
+    lines = road.translated.out.splitlines()
+    assert load(road.run_dir).translate(road.sources) == lines
+    assert seq2seq_lightning.load(road.run_dir).translate(road.sources[:3]) == lines[:3]
+    assert load(road.run_dir).translate(list(reversed(road.sources))) == list(reversed(lines))
+
+
+def test_the_n_best_come_with_scores_and_an_empty_line_stays_in_its_place(road: Road) -> None:
+    options = ["decoding=beam", "decoding.beam_width=3", "decoding.n_best=3", "format=jsonl", "attention=true"]
+    text = f"{road.sources[0]}\n\n{road.sources[1]}"
+    ended = seq2seq("translate", f"run={road.run_dir}", *options, folder=road.folder, text=text)
+    rows = [json.loads(line) for line in ended.out.splitlines()]
+    assert [row["source"] for row in rows] == [road.sources[0], "", road.sources[1]]
+    assert rows[1]["n_best"] == []
+    best = rows[0]["n_best"]
+    assert len({each["text"] for each in best}) == 3
+    assert [each["score"] for each in best] == sorted((each["score"] for each in best), reverse=True)
+    assert sum(best[0]["token_log_probs"]) == pytest.approx(best[0]["log_prob"], abs=1e-4)
+    labels = len(best[0]["text"].split()) + 1
+    assert len(best[0]["token_log_probs"]) == len(best[0]["attention"]) == labels
+    assert sum(best[0]["attention"][0]) == pytest.approx(1, abs=1e-4)
+
+
+def test_decodings_are_added_without_training(road: Road) -> None:
+    record = (road.run_dir / "record.json").read_bytes()
+    history = (road.run_dir / "history.jsonl").read_bytes()
+    sweep = ["decoding=beam", "decoding.beam_width=1,3", "decoding.length_penalty=none"]
+    seq2seq("evaluate", "-m", f"run={road.run_dir}", *sweep, folder=road.folder)
+    assert (road.run_dir / "record.json").read_bytes() == record
+    assert (road.run_dir / "history.jsonl").read_bytes() == history
+    by_width = {each.decoding.get("beam_width"): each for each in read_all_scores(road.run_dir).values()}
+    assert by_width.keys() == {None, 1, 3}
+    assert by_width[1].scores == road.scores.scores
+    assert by_width[3].references == road.scores.references
