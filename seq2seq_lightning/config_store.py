@@ -45,6 +45,9 @@ COMMANDS: dict[str, type] = {
 def register_schemas() -> None:
     """Store one schema per component under `schema/<group>`, and one per command."""
     store = ConfigStore.instance()
+    # Hydra copies the store whole whenever it looks into a group, hundreds of times for --help; what it loads is a copy
+    # anyway
+    store.__deepcopy__ = lambda memo: store  # type: ignore[attr-defined]
     for group, base in GROUPS.items():
         for member in FAMILIES[base]:
             store.store(group=f"schema/{group}", name=member_name(member), node=open_schema(member))
