@@ -86,6 +86,7 @@ def test_jobs_at_once_and_their_devices_share_the_cores(
     n_jobs: int | None, devices: int, threads: int, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     launcher = OmegaConf.create({"launcher": {"n_jobs": n_jobs} if n_jobs is not None else {}})
     monkeypatch.setattr(processes.HydraConfig, "initialized", lambda: True)
     monkeypatch.setattr(processes.HydraConfig, "get", lambda: launcher)
@@ -93,3 +94,9 @@ def test_jobs_at_once_and_their_devices_share_the_cores(
     assert share_threads(replace(job, config=config)).config["trainer"]["threads"] == threads
     config["trainer"]["threads"] = 5
     assert share_threads(replace(job, config=config)).config["trainer"]["threads"] == 5
+
+
+def test_omp_num_threads_is_taken_as_the_threads_of_each_process(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    config = replace(Config(), trainer=TrainerConfig(devices=2)).to_plain()
+    assert share_threads(replace(job, config=config)).config["trainer"]["threads"] == 3

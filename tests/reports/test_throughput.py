@@ -112,6 +112,6 @@ def test_the_terminal_shows_the_same_in_eighty_columns(figures: dict[str, Any]) 
     file = io.StringIO()
     show(figures, Console(file=file, width=80))
     text = " ".join(file.getvalue().split())
-    assert "Search: 1,000 sentences, 3 passes each" in text
+    assert "Search: 1,000 sentences, 3 passes, by batch size" in text
     assert "beam, 32 130.2 65.1–260.4 1,435 11.03 70 34%" in text
     assert "target tokens/s 3,000 1,500–6,000" in text
