@@ -24,7 +24,7 @@ SETTINGS = {
 
 def main() -> None:
     """Train, or find the run finished; then translate and score."""
-    trained = train(Config.from_plain(SETTINGS))  # the same checks, defaults and run directory as seq2seq-train
+    trained = train(Config.from_plain(SETTINGS))  # the same checks and run directory as seq2seq-train
     for source in ("3 1 4 1 5", "2 7 1 8"):
         print(source, "->", *trained.translate([source]))
 
