@@ -17,9 +17,9 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from seq2seq_lightning.aligned import aligned_logits, aligned_size
+
 BLOCK_BYTES = 32 * 2**20  # logits of one block: 1065 positions × 7859 words in float32, where smaller blocks are slower
-ALIGNED = 16  # a row of logits has a multiple of so many numbers: products into odd rows take up to 1.6 times as long
-ALIGNED_FROM = 256  # words; where fewer are known there is nothing to gain
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def position_nll(readout: Tensor, weight: Tensor, bias: Tensor | None, labels: T
     flat_labels, rows = labels.flatten(), readout.flatten(0, 1)
     nll = torch.zeros(len(flat_labels), dtype=_loss_type(_product_type(readout)), device=readout.device)
     for positions in (flat_labels != pad_id).nonzero().squeeze(1).split(_block_rows(readout, weight)):
-        logits = _logits(rows[positions], weight, bias).to(nll.dtype)
+        logits = aligned_logits(rows[positions], weight, bias).to(nll.dtype)
         nll[positions] = F.cross_entropy(logits, flat_labels[positions], reduction="none")
     return nll.view_as(labels)
 
@@ -96,27 +96,8 @@ class _Options:
 
 
 def _block_rows(readout: Tensor, weight: Tensor) -> int:
-    bytes_per_row = _row_size(weight.size(0)) * _loss_type(readout.dtype).itemsize
+    bytes_per_row = aligned_size(weight.size(0)) * _loss_type(readout.dtype).itemsize
     return max(1, BLOCK_BYTES // bytes_per_row)
-
-
-def _row_size(vocab: int) -> int:
-    """The numbers from one row of logits to the next."""
-    return vocab if vocab < ALIGNED_FROM else -(-vocab // ALIGNED) * ALIGNED
-
-
-def _logits(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """rows · weightᵀ + bias in aligned rows: (block, row size), -inf behind the vocabulary, which a softmax ignores."""
-    vocab = weight.size(0)
-    if _row_size(vocab) == vocab:
-        return F.linear(rows, weight, bias)
-    padded = rows.new_empty(len(rows), _row_size(vocab))
-    padded[:, vocab:] = -math.inf
-    if bias is None:
-        torch.mm(rows, weight.t(), out=padded[:, :vocab])
-    else:
-        torch.addmm(bias, rows, weight.t(), out=padded[:, :vocab])
-    return padded
 
 
 def _loss_type(dtype: torch.dtype) -> torch.dtype:
@@ -182,7 +163,7 @@ class _Sums:
     def add(self, positions: Tensor, labels: Tensor, options: _Options) -> None:
         """Add one block: positions, labels (block,)."""
         rows = self.readout[positions].to(self.product_type)
-        logits = _logits(rows, self.weight, self.bias)
+        logits = aligned_logits(rows, self.weight, self.bias)
         if options.count_correct:
             self.correct += (logits.argmax(dim=-1) == labels).sum()
         log_probs = F.log_softmax(logits, dim=-1, dtype=self.total.dtype)[:, : len(self.weight)]  # (block, vocab)

@@ -31,7 +31,7 @@ LINES = [
     "config",
     "training reports",
     "data models losses teacher_forcing decoding metrics",
-    "text randomness experiments structure",
+    "text randomness experiments structure aligned",
     "errors",
 ]
 
@@ -51,7 +51,8 @@ THIRD_PARTY = {
     "sentencepiece": "text",
     "tqdm": "commands scoring",
     "numpy": "commands data decoding",
-    "torch": "commands recording throughput trained training data models losses teacher_forcing decoding randomness",
+    "torch": "commands recording throughput trained training "
+    "data models losses teacher_forcing decoding randomness aligned",
 }
 DISTRIBUTIONS = {"hydra": "hydra-core"}  # where the name to install is not the name to import
 

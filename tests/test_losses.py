@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from seq2seq_lightning import losses
+from seq2seq_lightning.aligned import ALIGNED_FROM
 from seq2seq_lightning.losses import perplexity, token_losses
 
 PAD = 0
@@ -59,7 +60,7 @@ def test_sums_equal_a_loop_in_float64(smoothing):
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("block", [1, 5, None])
 @pytest.mark.parametrize("with_bias", [True, False])
-@pytest.mark.parametrize("vocab", [VOCAB, losses.ALIGNED_FROM + 3])  # the second in rows that are filled up
+@pytest.mark.parametrize("vocab", [VOCAB, ALIGNED_FROM + 3])  # the second in rows that are filled up
 def test_values_and_gradients_equal_torchs(smoothing, block, with_bias, vocab):
     readout, weight, bias, labels = example(with_bias=with_bias, vocab=vocab)
     inputs = [tensor for tensor in (readout, weight, bias) if tensor is not None]
@@ -84,21 +85,8 @@ def test_gradients_equal_differences(block):
     )
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-def test_logits_stand_in_aligned_rows_behind_which_there_is_nothing(dtype):
-    vocab = losses.ALIGNED_FROM + 3
-    readout, weight, bias, _ = example(dtype, vocab=vocab)
-    rows = readout.detach().flatten(0, 1)
-    with torch.no_grad():
-        logits = losses._logits(rows, weight, bias)
-    assert logits.shape == (len(rows), losses.ALIGNED_FROM + losses.ALIGNED)
-    torch.testing.assert_close(logits[:, :vocab], F.linear(rows, weight, bias).detach())
-    assert (logits[:, vocab:] == -math.inf).all()
-    assert torch.equal(logits.argmax(dim=-1), logits[:, :vocab].argmax(dim=-1))
-
-
 def test_position_nll_ignores_what_stands_behind_the_vocabulary():
-    readout, weight, bias, labels = example(vocab=losses.ALIGNED_FROM + 3)
+    readout, weight, bias, labels = example(vocab=ALIGNED_FROM + 3)
     theirs = F.cross_entropy(
         F.linear(readout, weight, bias).flatten(0, 1), labels.flatten(), ignore_index=PAD, reduction="none"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from seq2seq_lightning.aligned import aligned_logits
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.models.attention import build_attention
 from seq2seq_lightning.models.bridges import build_bridge
@@ -80,9 +81,17 @@ class Seq2Seq(nn.Module):
     def step(self, tokens: Tensor, state: State, memory: Memory) -> StepOutput:
         """The step protocol of search. tokens: (rows,), rows = sentences × width, sentence-major."""
         readout, weights, state = self.decoder.step(tokens, state, memory)
-        logits = self.output_layer(readout)
+        logits = self._logits(readout)
         wide = logits if logits.dtype is torch.float64 else logits.float()
-        return StepOutput(torch.log_softmax(wide, dim=-1), weights, state)
+        log_probs = torch.log_softmax(wide, dim=-1)
+        return StepOutput(log_probs[:, : self.output_layer.out_features], weights, state)
+
+    def _logits(self, readout: Tensor) -> Tensor:
+        """readout: (rows, size). Returns (rows, vocab), or in aligned rows with -inf behind the vocabulary."""
+        layer = self.output_layer
+        if torch.is_grad_enabled() or torch.is_autocast_enabled(readout.device.type):
+            return layer(readout)
+        return aligned_logits(readout, layer.weight, layer.bias)
 
     def _feedback(self, target_inputs: Tensor, gold_mask: Tensor, fed_back: FedBack | None) -> Feedback | None:
         """None where the mask is gold throughout; this is the one place where the host waits for the mask."""
@@ -94,7 +103,7 @@ class Seq2Seq(nn.Module):
         choose = fed_back
 
         def tokens(readout: Tensor, position: int) -> Tensor:
-            chosen = choose(self.output_layer(readout), position)
+            chosen = choose(self._logits(readout)[:, : self.output_layer.out_features], position)
             return torch.where(gold_mask[:, position], target_inputs[:, position], chosen)
 
         return Feedback(at, tokens)

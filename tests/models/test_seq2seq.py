@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from seq2seq_lightning.aligned import ALIGNED_FROM
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.models.bridges import CopyBridgeConfig, DenseBridgeConfig
 from seq2seq_lightning.models.bridges.bridge import BridgeSource
@@ -22,6 +23,7 @@ from seq2seq_lightning.models.encoder import EncoderConfig, EncoderDropout
 from seq2seq_lightning.models.model_config import ModelConfig
 from seq2seq_lightning.models.seq2seq import Seq2Seq, build_model
 from seq2seq_lightning.models.stack import Direction
+from seq2seq_lightning.teacher_forcing.fed_back import ArgMax, Sample
 from tests.models.variants import BOS, PAD, VOCAB, example
 
 PLAIN = ReadoutConfig(activation=ReadoutActivation.none)
@@ -131,3 +133,24 @@ def test_a_step_keeps_the_mode_and_evaluation_drops_nothing() -> None:
     model.eval()
     assert torch.equal(once(), once())
     assert not model.training
+
+
+@pytest.mark.parametrize("fed_back", [ArgMax(), Sample(torch.full((3, 4), 0.5, dtype=torch.float64))])
+def test_a_vocabulary_of_odd_size_is_searched_and_fed_back_as_if_its_logits_were_plain(
+    fed_back: ArgMax | Sample,
+) -> None:
+    """Without gradients logits stand in aligned rows; with them they come from the output layer itself."""
+    model, batch = build_model(ModelConfig(), VOCAB, ALIGNED_FROM + 3, PAD, 1).double().eval(), example()
+    memory, state = model.start(batch.source, batch.source_lengths)
+    tokens = batch.target_inputs[:, 0]
+    plain = model.step(tokens, state, memory).log_probs
+    with torch.inference_mode():
+        aligned = model.step(tokens, state, memory).log_probs
+    assert aligned.shape == plain.shape == (3, ALIGNED_FROM + 3)
+    torch.testing.assert_close(aligned, plain.detach(), rtol=0, atol=1e-9)
+    torch.testing.assert_close(aligned.exp().sum(1), torch.ones(3, dtype=torch.float64))
+    gold = torch.zeros_like(batch.target_inputs, dtype=torch.bool)
+    gold[:, 0] = True
+    found = model.readouts(batch.source, batch.source_lengths, batch.target_inputs, gold, fed_back)
+    choices = [fed_back(model.output_layer(found.readout[:, place]), place + 1) for place in range(3)]
+    assert torch.equal(found.fed_tokens[:, 1:], torch.stack(choices, 1))
