@@ -94,7 +94,7 @@ class Config:
     name: str = "run"  # the folder of this experiment under paths.runs
     seed: int = 1  # 0 is a seed like any other
     fresh: bool = False  # true: train again although this run is finished
-    group: str | None = None  # tracker group; null: the sweep's or ablation's name
+    group: str | None = None  # of the tracker; an ablation gives its own name
     data: DataConfig = field(default_factory=ReverseConfig)
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -180,7 +180,7 @@ class EvaluateConfig:
 
     run: str = MISSING  # the run directory
     decoding: DecodingConfig = field(default_factory=GreedyConfig)
-    metrics: MetricsConfig | None = None  # null: as the run was scored
+    metrics: dict[str, Any] = field(default_factory=dict)  # what to score otherwise than the run was
     test_sets: list[str] | None = None  # null: all of the run's
     threads: int | None = None  # CPU threads; null: the cores, shared among jobs that run at once
 

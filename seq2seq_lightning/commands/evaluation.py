@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -24,8 +25,7 @@ def evaluation_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
         raise ConfigurationError(f"run={asked.run} is {record.status}; finish it with the command that began it.")
     config = dict(record.config)
     config["decoding"] = to_plain(asked.decoding)
-    if asked.metrics is not None:
-        config["metrics"] = to_plain(asked.metrics)
+    config["metrics"] = _changed(config["metrics"], asked.metrics)
     config["trainer"] = {**config["trainer"], "devices": 1, "threads": asked.threads}
     known = [name.removeprefix("test.") for name in record.data["sizes"] if name.startswith("test.")]
     for name in asked.test_sets or []:
@@ -33,3 +33,12 @@ def evaluation_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
             raise ConfigurationError(f"test_sets names {name!r}. {nearest(name, known)}")
     Config.from_plain(config)  # the rules that span groups, before any process starts
     return Job(str(folder.absolute()), record.fingerprint, config, list(overrides), False, asked.test_sets)
+
+
+def _changed(plain: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The plain values with some of them replaced, however deep they lie."""
+    changed = dict(plain)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(changed.get(key), dict)
+        changed[key] = _changed(changed[key], value) if nested else value
+    return changed

@@ -25,9 +25,10 @@ def main() -> None:
     """The entry point of the console command."""
     parser = argparse.ArgumentParser(prog="seq2seq-report", description=__doc__)
     parser.add_argument("folder", type=Path, help="runs/<ablation> or results/<ablation>")
+    parser.add_argument("--committed", type=Path, default=Path("results"), help="records that count too")
     arguments = parser.parse_args()
     try:
-        report(arguments.folder, [arguments.folder.parent])
+        report(arguments.folder, [arguments.folder.parent, arguments.committed])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

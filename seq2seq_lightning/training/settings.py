@@ -145,7 +145,7 @@ class NoLoggerConfig(LoggerConfig):
 
 @dataclass
 class CSVLoggerConfig(LoggerConfig):
-    """One `metrics.csv` in the run directory."""
+    """The same entries as `history.csv` in the run directory."""
 
     name: str = "csv"
 
