@@ -31,6 +31,7 @@ from seq2seq_lightning.teacher_forcing.schedules import ConstantConfig
 from seq2seq_lightning.text import TOKENIZERS
 from seq2seq_lightning.text.sides import TextConfig
 from seq2seq_lightning.text.tokenizers import TokenizerConfig
+from seq2seq_lightning.training.initial_weights import weights_hash
 from seq2seq_lightning.training.learning_rates import LEARNING_RATES, ConstantRateConfig, LearningRateConfig
 from seq2seq_lightning.training.objectives import OBJECTIVES, ObjectiveConfig
 from seq2seq_lightning.training.objectives.maximum_likelihood import MaximumLikelihoodConfig
@@ -94,6 +95,7 @@ class Config:
     name: str = "run"  # the folder of this experiment under paths.runs
     seed: int = 1  # 0 is a seed like any other
     fresh: bool = False  # true: train again although this run is finished
+    init_from: str | None = None  # a finished run, or a checkpoint, whose weights this one starts from; null: drawn
     group: str | None = None  # of the tracker; an ablation gives its own name
     data: DataConfig = field(default_factory=ReverseConfig)
     text: TextConfig = field(default_factory=TextConfig)
@@ -168,6 +170,8 @@ def fingerprint(config: Config) -> str:
         "seed": config.seed,
         "monitored": to_plain(getattr(config.metrics, config.monitored, None)),
     }
+    if config.init_from is not None:
+        parts["initial_weights"] = weights_hash(config.init_from)
     parts["model"] = differences(config.model.completed())
     for group in ("text", "teacher_forcing", "objective", "optimizer", "learning_rate", "validation"):
         parts[group] = differences(getattr(config, group))

@@ -18,6 +18,7 @@ from seq2seq_lightning.data.example import Corpus
 from seq2seq_lightning.experiments.record import Record, git_state, hardware, installed_versions, write_record
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.training.callbacks import Interrupted
+from seq2seq_lightning.training.initial_weights import describe_initial_weights
 from seq2seq_lightning.training.loggers import finish_tracking
 
 PACKAGES = ("torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "sacrebleu", "wandb", "seq2seq-lightning")
@@ -82,6 +83,7 @@ def _begin(job: Job, corpus: Corpus, identity: dict[str, str]) -> Record:
         versions=installed_versions(PACKAGES),
         hardware=machine,
         threads=torch.get_num_threads(),
+        initial_weights=describe_initial_weights(job.config.get("init_from")),
         data={"identity": identity, "sizes": sizes, "skipped": corpus.skipped},
         started=_now(),
     )

@@ -17,8 +17,10 @@ from seq2seq_lightning.recording import clear, is_first_rank, recording
 from seq2seq_lightning.scoring import score
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
 from seq2seq_lightning.trained import Trained, load, new_model, special_ids
+from seq2seq_lightning.training.checkpoint_index import last_checkpoint
 from seq2seq_lightning.training.checkpoints import tidy
 from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
+from seq2seq_lightning.training.initial_weights import start_from
 from seq2seq_lightning.training.loggers import RunIdentity, build_loggers
 from seq2seq_lightning.training.module import Recipe, TrainingModule
 from seq2seq_lightning.training.trainer import FITTED, fit, prepare_process
@@ -63,6 +65,8 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
     target = TargetCodec.build(config.text.target, (pair.target for pair in corpus.train))
     ids = special_ids(target)
     model = new_model(config, source, target)
+    if config.init_from is not None and last_checkpoint(job.folder / "checkpoints") is None:
+        start_from(config.init_from, model, {"source": source.vocabulary, "target": target.vocabulary})
     split = encode_split(corpus.train, source, target)
     val = encode_split(corpus.val, source, target) if corpus.val else None
     validation = Validation(config.validation, config.metrics, corpus.val, target, ids) if corpus.val else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -104,7 +103,7 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Trained:
     target = TargetCodec.from_plain(checkpoint.vocabularies["target"])
     model = new_model(config, source, target)
     try:
-        model.load_state_dict(_model_weights(checkpoint.weights))
+        model.load_state_dict(checkpoint.model_weights)
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not fit the model its configuration describes: {error}") from error
     return Trained(config, model.eval().to(device), source, target, checkpoint.global_step)
@@ -120,8 +119,3 @@ def new_model(config: Config, source: SourceCodec, target: TargetCodec) -> Seq2S
 def special_ids(codec: SourceCodec | TargetCodec) -> SpecialIds:
     """The ids with a meaning of their own, as the vocabulary has them."""
     return SpecialIds(pad=codec.vocabulary.pad_id, bos=codec.vocabulary.bos_id, eos=codec.vocabulary.eos_id)
-
-
-def _model_weights(weights: dict[str, Any]) -> dict[str, Any]:
-    """The module's weights carry the name of its attribute; the model's do not."""
-    return {name.removeprefix("model."): tensor for name, tensor in weights.items()}

@@ -43,6 +43,7 @@ class Record:
     threads: int | None = None
     parameters: int | None = None
     data: dict[str, Any] = field(default_factory=dict)  # hashes, sizes, skips
+    initial_weights: dict[str, Any] = field(default_factory=dict)  # with init_from: which checkpoint, by its content
     timings: dict[str, Any] = field(default_factory=dict)  # train_seconds, tokens_per_second, padding_share, …
     started: str | None = None  # ISO 8601, UTC
     finished: str | None = None

@@ -104,14 +104,15 @@ class Decoder(nn.Module):
         feed = hidden.new_zeros(hidden.shape[0], self.readout_size) if self.feeds_readout else None
         return State(layers, feed)
 
-    def unroll(self, tokens: Tensor, state: State, memory: Memory) -> Tensor:
+    def unroll(self, tokens: Tensor, state: State, memory: Memory, masks: Masks | None = None) -> Tensor:
         """All positions at once, where the architecture permits it.
 
-        tokens: (batch, target_time), what is fed at each position. Returns the readout (batch, target_time, size).
+        tokens: (batch, target_time), what is fed at each position; masks: dropout that several passes share, None to
+        draw it here. Returns the readout (batch, target_time, size).
         """
         assert self.is_fusible
         batch, time = tokens.shape
-        masks = self.draw_masks(batch, time, state)
+        masks = masks or self.draw_masks(batch, time, state)
         embedded = drop(self.embedding(tokens), masks.embedding)
         context, inputs = None, embedded
         if memory.context is not None:
@@ -123,15 +124,20 @@ class Decoder(nn.Module):
         return self.read_out(Part(tops, context, embedded, masks.output))
 
     def unroll_stepwise(
-        self, tokens: Tensor, state: State, memory: Memory, feedback: Feedback | None = None
+        self,
+        tokens: Tensor,
+        state: State,
+        memory: Memory,
+        feedback: Feedback | None = None,
+        masks: Masks | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One position after the other, feeding the model's own tokens where asked.
 
-        tokens: (batch, target_time), the gold inputs.
+        tokens: (batch, target_time), the gold inputs; masks: as for `unroll`.
         Returns the readout (batch, target_time, size) and the tokens fed (batch, target_time).
         """
         batch, time = tokens.shape
-        masks, moves = self.draw_masks(batch, time, state), self._begin(batch, time)
+        masks, moves = masks or self.draw_masks(batch, time, state), self._begin(batch, time)
         fed, embeddings = list(tokens.unbind(1)), self._embeddings(tokens, feedback)
         parts: list[Part] = []
         feeds: list[Tensor] = []

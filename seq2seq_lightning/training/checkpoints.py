@@ -49,6 +49,11 @@ class Checkpoint:
         return "optimizer_states" in self.training
 
     @property
+    def model_weights(self) -> dict[str, Tensor]:
+        """The weights of the model alone, by its own names: without what an objective trains beside it."""
+        return {name.removeprefix("model."): each for name, each in self.weights.items() if name.startswith("model.")}
+
+    @property
     def global_step(self) -> int | None:
         """Updates done, where known."""
         return self.training.get("global_step")

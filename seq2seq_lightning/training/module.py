@@ -13,18 +13,16 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from seq2seq_lightning.data.batch import Batch
 from seq2seq_lightning.decoding.protocol import SpecialIds
-from seq2seq_lightning.losses import TokenLosses
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.randomness import reseed
 from seq2seq_lightning.teacher_forcing import (
     SchedulePosition,
     TeacherForcingConfig,
-    build_fed_back,
-    draw_gold_mask,
     ratio,
 )
+from seq2seq_lightning.training.feeding import Feeder
 from seq2seq_lightning.training.learning_rates import LearningRateConfig, build_learning_rate
-from seq2seq_lightning.training.objectives import ObjectiveConfig, build_objective
+from seq2seq_lightning.training.objectives import Losses, ObjectiveConfig, TrainingStep, build_objective
 from seq2seq_lightning.training.optimizers import OptimizerConfig, build_optimizer
 from seq2seq_lightning.training.validation import Validation
 
@@ -61,6 +59,7 @@ class TrainingModule(pl.LightningModule):
         self.model = model
         self.recipe = recipe
         self.objective = build_objective(recipe.objective)
+        self.feeder = Feeder(recipe.teacher_forcing, recipe.seed)
         self.ids = ids
         self.validation = validation
         self.self_contained = dict(self_contained)
@@ -83,28 +82,29 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one micro-batch, scaled so that accumulation and DDP averaging give the global mean."""
-        trainer, feeding, seed = self.trainer, self.recipe.teacher_forcing, self.recipe.seed
+        trainer, seed = self.trainer, self.recipe.seed
         update = trainer.global_step
         micro = batch_idx % trainer.accumulate_grad_batches
         reseed(batch.source.device, seed, "dropout", update, micro, trainer.global_rank)
-        target_time = batch.target_inputs.shape[1]
-        gold_mask = draw_gold_mask(self.ratio(), feeding.granularity, seed, update, batch.places, target_time)
-        fed_back = build_fed_back(feeding, seed, update, batch.places, target_time)
-        readouts = self.model.readouts(
-            batch.source, batch.source_lengths, batch.target_inputs, gold_mask=gold_mask, fed_back=fed_back
+        step = TrainingStep(
+            self.model,
+            batch,
+            self.ids,
+            seed,
+            update,
+            feed=lambda: self.feeder.feed(self.model, batch, self.ratio(), update),
         )
-        layer = self.model.output_layer
-        losses = self.objective.losses(readouts.readout, layer.weight, layer.bias, batch.target_labels, self.ids.pad)
-        self._remember(losses, gold_mask, batch)
+        losses = self.objective.losses(step)
+        self._remember(step, losses)
         return losses.total * (trainer.accumulate_grad_batches * trainer.world_size / batch.label_count)
 
-    def _remember(self, losses: TokenLosses, gold_mask: Tensor | None, batch: Batch) -> None:
+    def _remember(self, step: TrainingStep, losses: Losses) -> None:
         """Keep this micro-batch's sums on the device, in updates whose loss will be logged; nothing is read here."""
-        if (self.trainer.global_step + 1) % self.recipe.log_every:
+        if (self.trainer.global_step + 1) % self.recipe.log_every or losses.tokens is None:
             return
-        real = batch.target_labels != self.ids.pad
+        gold_mask, real = step.fed.parts[-1].gold_mask, step.batch.target_labels != self.ids.pad
         fed = torch.zeros((), device=real.device) if gold_mask is None else (~gold_mask & real).sum()
-        self._sums.append(torch.stack([losses.nll.detach().double(), real.sum().double(), fed.double()]))
+        self._sums.append(torch.stack([losses.tokens.nll.detach().double(), real.sum().double(), fed.double()]))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip by the norm of the whole gradient, before the update."""

@@ -12,11 +12,12 @@ from seq2seq_lightning.data.batch import Batch
 from seq2seq_lightning.data.example import Pair
 from seq2seq_lightning.decoding import search
 from seq2seq_lightning.decoding.protocol import SpecialIds
-from seq2seq_lightning.losses import perplexity, token_losses
+from seq2seq_lightning.losses import perplexity
 from seq2seq_lightning.metrics import MetricsConfig, higher_is_better, score_corpus
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.teacher_forcing import ArgMax
 from seq2seq_lightning.text.codec import Codec
+from seq2seq_lightning.training.label_losses import label_losses
 from seq2seq_lightning.training.settings import ValidationConfig
 
 
@@ -54,10 +55,8 @@ class Validation:
 
     def measure(self, model: Seq2Seq, batch: Batch) -> None:
         """Add one batch; the model is in evaluation mode."""
-        layer = model.output_layer
-        labels = batch.target_labels
         forced = model.readouts(batch.source, batch.source_lengths, batch.target_inputs)
-        losses = token_losses(forced.readout, layer.weight, layer.bias, labels, self.ids.pad, count_correct=True)
+        losses = label_losses(model, forced, batch, self.ids.pad, count_correct=True)
         self.nll += float(losses.nll)
         self.labels += int(losses.count)
         self.correct += int(losses.correct) if losses.correct is not None else 0
@@ -67,7 +66,7 @@ class Validation:
             free = model.readouts(
                 batch.source, batch.source_lengths, batch.target_inputs, gold_mask=gold_mask, fed_back=ArgMax()
             )
-            losses = token_losses(free.readout, layer.weight, layer.bias, labels, self.ids.pad)
+            losses = label_losses(model, free, batch, self.ids.pad)
             self.free_running_nll += float(losses.nll)
         self._decode(model, batch)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from seq2seq_lightning.training.objectives.maximum_likelihood import MaximumLikelihood, MaximumLikelihoodConfig
-from seq2seq_lightning.training.objectives.objective import Objective, ObjectiveConfig
+from seq2seq_lightning.training.objectives.objective import Losses, Objective, ObjectiveConfig, TrainingStep
 
 OBJECTIVES: dict[type[ObjectiveConfig], Callable[[Any], Objective]] = {
     MaximumLikelihoodConfig: MaximumLikelihood,
@@ -18,4 +18,4 @@ def build_objective(config: ObjectiveConfig) -> Objective:
     return OBJECTIVES[type(config)](config)
 
 
-__all__ = ["OBJECTIVES", "Objective", "ObjectiveConfig", "build_objective"]
+__all__ = ["OBJECTIVES", "Losses", "Objective", "ObjectiveConfig", "TrainingStep", "build_objective"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
 
 from seq2seq_lightning.errors import ConfigurationError
-from seq2seq_lightning.losses import TokenLosses, token_losses
-from seq2seq_lightning.training.objectives.objective import Objective, ObjectiveConfig
+from seq2seq_lightning.training.label_losses import label_losses
+from seq2seq_lightning.training.objectives.objective import Losses, Objective, ObjectiveConfig, TrainingStep
 
 
 @dataclass
@@ -32,14 +32,11 @@ class MaximumLikelihood(Objective):
     def __init__(self, config: MaximumLikelihoodConfig) -> None:
         self.label_smoothing = config.label_smoothing
 
-    def losses(
-        self,
-        readout: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        labels: Tensor,
-        pad_id: int,
-        count_correct: bool = False,
-    ) -> TokenLosses:
-        """See ``token_losses``."""
-        return token_losses(readout, weight, bias, labels, pad_id, self.label_smoothing, count_correct=count_correct)
+    def losses(self, step: TrainingStep) -> Losses:
+        """See ``Objective.losses``; where the feeding has several parts, their weighted sum."""
+        parts = step.fed.parts
+        found = [
+            label_losses(step.model, part.readouts, step.batch, step.ids.pad, self.label_smoothing) for part in parts
+        ]
+        total = torch.stack([part.weight * losses.total for part, losses in zip(parts, found, strict=True)]).sum()
+        return Losses(total, found[0])

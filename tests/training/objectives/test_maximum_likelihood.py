@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from torch.nn import functional as F
 
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.training.objectives import build_objective
-from seq2seq_lightning.training.objectives.maximum_likelihood import MaximumLikelihood, MaximumLikelihoodConfig
+from seq2seq_lightning.training.objectives.maximum_likelihood import MaximumLikelihoodConfig
+from tests.training.objectives.steps import make_step
 
 
 def test_smoothing_moves_the_loss_and_not_the_nll():
-    generator = torch.Generator().manual_seed(0)
-    readout, weight = torch.randn(2, 3, 4, generator=generator), torch.randn(6, 4, generator=generator)
-    labels = torch.tensor([[1, 2, 3], [4, 5, 0]])
+    step = make_step()
     objective = build_objective(MaximumLikelihoodConfig(label_smoothing=0.2))
-    assert isinstance(objective, MaximumLikelihood)
-    losses = objective.losses(readout, weight, None, labels, pad_id=0, count_correct=True)
-    logits = (readout @ weight.t()).flatten(0, 1)
+    losses = objective.losses(step)
+    logits = step.model.output_layer(step.fed.parts[0].readouts.readout).flatten(0, 1)
+    labels = step.batch.target_labels.flatten()
     keywords = {"ignore_index": 0, "reduction": "sum"}
-    smoothed = F.cross_entropy(logits, labels.flatten(), label_smoothing=0.2, **keywords)
+    smoothed = F.cross_entropy(logits, labels, label_smoothing=0.2, **keywords)
     assert losses.total.item() == pytest.approx(smoothed.item(), rel=1e-6)
-    assert losses.nll.item() == pytest.approx(F.cross_entropy(logits, labels.flatten(), **keywords).item(), rel=1e-6)
-    assert losses.correct is not None
+    assert losses.tokens.nll.item() == pytest.approx(F.cross_entropy(logits, labels, **keywords).item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0])
