@@ -190,7 +190,8 @@ def test_what_decides_the_training_names_it(key: str) -> None:
 def test_every_setting_is_on_one_side_or_the_other() -> None:
     """A new section must be thought about: does it decide the numbers?"""
     sections = {key.split("__")[0] for key in [*SAME, *OTHER]}
-    assert sections == set(Config().to_plain())
+    elsewhere = {"init_from"}  # decides, by a file: tests/training/test_initial_weights.py
+    assert sections | elsewhere == set(Config().to_plain())
 
 
 def test_all_that_decides_gives_names_of_its_own() -> None:
