@@ -19,7 +19,7 @@ from seq2seq_lightning.models.deferred import DeferredEmbedding, DeferredLinear
 from seq2seq_lightning.models.dropout import Masks, draw_mask, drop
 from seq2seq_lightning.models.encoder import Encoded
 from seq2seq_lightning.models.stack import Stack
-from seq2seq_lightning.models.state import CellState, Memory, State
+from seq2seq_lightning.models.state import Carried, CellState, Memory, State
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,20 @@ class Part:
     context: Tensor | None
     embedded: Tensor
     mask: Tensor | None  # dropout of the readout
+    weights: Tensor | None = None  # of the attention, (…, source_time); no readout joins them
 
     @classmethod
     def stack(cls, parts: list[Part], mask: Tensor | None) -> Part:
         """The positions of a target as one."""
         contexts = [part.context for part in parts if part.context is not None]
         tops, embedded = (torch.stack([getattr(part, name) for part in parts], 1) for name in ("top", "embedded"))
-        return cls(tops, torch.stack(contexts, 1) if contexts else None, embedded, mask)
+        return cls(tops, torch.stack(contexts, 1) if contexts else None, embedded, mask, cls.all_weights(parts))
+
+    @classmethod
+    def all_weights(cls, parts: list[Part]) -> Tensor | None:
+        """The attention weights of all positions, (batch, target_time, source_time)."""
+        weights = [part.weights for part in parts if part.weights is not None]
+        return torch.stack(weights, 1) if weights else None
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,16 @@ class Position:
     context: Tensor | None  # (rows, size)
     weights: Tensor | None  # (rows, source_time)
     layers: tuple[CellState, ...]
+    carried: Carried | None  # by the attention
+
+
+@dataclass(frozen=True)
+class Readouts:
+    """What training needs of the decoder: the output layer is applied in the loss."""
+
+    readout: Tensor  # (batch, target_time, size)
+    fed_tokens: Tensor  # (batch, target_time): what was fed at each position
+    attention: Tensor | None = None  # (batch, target_time, source_time): the weights; None without an attention
 
 
 @dataclass(frozen=True)
@@ -70,14 +87,20 @@ class Decoder(nn.Module):
     """Embedding, attention, stack and readout of the target side; the output layer lies outside."""
 
     def __init__(
-        self, config: DecoderConfig, attention: Attention | None, vocab_size: int, context_size: int, pad_id: int
+        self,
+        config: DecoderConfig,
+        attention: Attention | None,
+        vocab_size: int,
+        context_size: int,
+        pad_id: int,
+        is_fusible: bool,
     ) -> None:
         super().__init__()
         assert config.cell is not None
         self.config, self.context_size = config, context_size
         self.asks_before, self.asks_after = config.asks_before, config.asks_after
+        self.is_fusible, self.feeds_readout = is_fusible, config.input_feeding
         self.has_fixed_context = config.context is Context.every_step
-        self.is_fusible, self.feeds_readout = config.is_fusible, config.input_feeding
         self.reads_context = config.readout.context and config.context is not Context.initial
         self.reads_embedding = config.readout.embedding
         self.ends_in_tanh = config.readout.activation is ReadoutActivation.tanh
@@ -98,30 +121,31 @@ class Decoder(nn.Module):
             context = encoded.final_state[-1]["hidden"] if last else encoded.mean
         return Memory(encoded.states, encoded.mask, keys, context)
 
-    def start(self, layers: tuple[CellState, ...]) -> State:
+    def start(self, layers: tuple[CellState, ...], memory: Memory) -> State:
         """The state before the first position, from where the bridge starts each layer."""
         hidden = layers[0]["hidden"]
         feed = hidden.new_zeros(hidden.shape[0], self.readout_size) if self.feeds_readout else None
-        return State(layers, feed)
+        return State(layers, feed, None if self.attention is None else self.attention.start(memory))
 
-    def unroll(self, tokens: Tensor, state: State, memory: Memory, masks: Masks | None = None) -> Tensor:
+    def unroll(self, tokens: Tensor, state: State, memory: Memory, masks: Masks | None = None) -> Readouts:
         """All positions at once, where the architecture permits it.
 
         tokens: (batch, target_time), what is fed at each position; masks: dropout that several passes share, None to
-        draw it here. Returns the readout (batch, target_time, size).
+        draw it here.
         """
         assert self.is_fusible
         batch, time = tokens.shape
         masks = masks or self.draw_masks(batch, time, state)
         embedded = drop(self.embedding(tokens), masks.embedding)
-        context, inputs = None, embedded
+        context, weights, inputs = None, None, embedded
         if memory.context is not None:
             context = drop(memory.context.unsqueeze(1).expand(-1, time, -1), masks.context)
             inputs = torch.cat((embedded, context), dim=-1)
         tops, _ = self.stack.unroll(inputs, state.layers, None, masks.layers)
         if self.attention is not None:
-            context = drop(self.attention(tops, memory).context, masks.context)
-        return self.read_out(Part(tops, context, embedded, masks.output))
+            attended = self.attention(tops, memory)
+            context, weights = drop(attended.context, masks.context), attended.weights
+        return Readouts(self.read_out(Part(tops, context, embedded, masks.output)), tokens, weights)
 
     def unroll_stepwise(
         self,
@@ -130,11 +154,10 @@ class Decoder(nn.Module):
         memory: Memory,
         feedback: Feedback | None = None,
         masks: Masks | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Readouts:
         """One position after the other, feeding the model's own tokens where asked.
 
         tokens: (batch, target_time), the gold inputs; masks: as for `unroll`.
-        Returns the readout (batch, target_time, size) and the tokens fed (batch, target_time).
         """
         batch, time = tokens.shape
         masks, moves = masks or self.draw_masks(batch, time, state), self._begin(batch, time)
@@ -146,12 +169,15 @@ class Decoder(nn.Module):
                 fed[position] = self._own_tokens(feedback, parts[-1], position)
             embedded = drop(embeddings(fed[position]), mask.embedding)
             done = self.advance(embedded, state, memory, mask, moves)
-            parts.append(Part(done.top, done.context, embedded, mask.output))
+            parts.append(Part(done.top, done.context, embedded, mask.output, done.weights))
             if self.feeds_readout:
                 feeds.append(self.read_out(parts[-1], moves.read_out))
-            state = State(done.layers, feeds[-1] if feeds else None)
-        readout = torch.stack(feeds, 1) if feeds else self.read_out(Part.stack(parts, masks.output))
-        return readout, tokens if feedback is None else torch.stack(fed, 1)
+            state = State(done.layers, feeds[-1] if feeds else None, done.carried)
+        fed_tokens = tokens if feedback is None else torch.stack(fed, 1)
+        if feeds:
+            return Readouts(torch.stack(feeds, 1), fed_tokens, Part.all_weights(parts))
+        whole = Part.stack(parts, masks.output)
+        return Readouts(self.read_out(whole), fed_tokens, whole.weights)
 
     def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor | None, State]:
         """One position. tokens: (rows,), rows = sentences × width, sentence-major.
@@ -162,13 +188,13 @@ class Decoder(nn.Module):
         embedded = drop(self.embedding(tokens), mask.embedding)
         done = self.advance(embedded, state, memory, mask, Moves(None, self.attention, self.readout_map))
         readout = self.read_out(Part(done.top, done.context, embedded, mask.output))
-        return readout, done.weights, State(done.layers, readout if self.feeds_readout else None)
+        return readout, done.weights, State(done.layers, readout if self.feeds_readout else None, done.carried)
 
     def advance(self, embedded: Tensor, state: State, memory: Memory, mask: Masks, moves: Moves) -> Position:
         """Move the stack by one position. embedded: (rows, embedding_size)."""
-        context, weights, inputs = None, None, [embedded]
+        context, weights, carried, inputs = None, None, None, [embedded]
         if self.asks_before:
-            context, weights = self._attend(state.layers[-1]["hidden"], memory, mask, moves)
+            context, weights, carried = self._attend(state.layers[-1]["hidden"], state, memory, mask, moves)
             inputs.append(context)
         elif memory.context is not None:
             width = embedded.shape[0] // memory.context.shape[0]
@@ -180,8 +206,8 @@ class Decoder(nn.Module):
         joined = inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=1)
         top, layers = self.stack.step(joined, state.layers, mask.layers, moves.cells)
         if self.asks_after:
-            context, weights = self._attend(top, memory, mask, moves)
-        return Position(top, context, weights, layers)
+            context, weights, carried = self._attend(top, state, memory, mask, moves)
+        return Position(top, context, weights, layers, carried)
 
     def read_out(self, part: Part, readout_map: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """What the output layer reads: (…, readout_size). readout_map: within a loop, that of its moves."""
@@ -232,11 +258,18 @@ class Decoder(nn.Module):
         assert self.embedding.padding_idx is not None
         return DeferredEmbedding(self.embedding.weight, self.embedding.padding_idx, *tokens.shape)
 
-    def _attend(self, query: Tensor, memory: Memory, mask: Masks, moves: Moves) -> tuple[Tensor, Tensor]:
-        """query: (rows, hidden). Returns context (rows, size) and weights (rows, source_time)."""
+    def _attend(
+        self, query: Tensor, state: State, memory: Memory, mask: Masks, moves: Moves
+    ) -> tuple[Tensor, Tensor, Carried | None]:
+        """query: (rows, hidden). Returns context (rows, size), weights (rows, source_time), and what is carried on."""
         assert moves.attend is not None
         rows, sentences = query.shape[0], memory.states.shape[0]
-        queries = query.unsqueeze(1) if rows == sentences else query.reshape(sentences, rows // sentences, -1)
-        attended = moves.attend(queries, memory)
-        context = attended.context.view(rows, -1)
-        return drop(context, mask.context), attended.weights.view(rows, -1)
+
+        def beams(value: Tensor) -> Tensor:
+            return value.unsqueeze(1) if rows == sentences else value.unflatten(0, (sentences, rows // sentences))
+
+        carried = None if state.attention is None else {name: beams(value) for name, value in state.attention.items()}
+        attended = moves.attend(beams(query), memory, carried)
+        if attended.carried is not None:
+            carried = {name: value.flatten(0, 1) for name, value in attended.carried.items()}
+        return drop(attended.context.view(rows, -1), mask.context), attended.weights.view(rows, -1), carried

@@ -102,9 +102,9 @@ class DecoderConfig:
         return self.context is Context.attention and self.query is not Query.previous
 
     @property
-    def is_fusible(self) -> bool:
-        """Whether all positions can be computed at once when every input is known."""
-        return not self.input_feeding and not self.asks_before
+    def feeds_on_attention(self) -> bool:
+        """Whether what the attention found, or what came of it, enters the stack."""
+        return self.input_feeding or self.asks_before
 
     def joined_size(self, context_size: int) -> int:
         """The size of [state; context; embedding] as the readout joins it."""

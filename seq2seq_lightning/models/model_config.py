@@ -51,6 +51,13 @@ class ModelConfig:
         return BridgeSizes(encoder.output_size, encoder.layers, decoder.hidden_size, decoder.layers, note)
 
     @property
+    def is_fusible(self) -> bool:
+        """Whether all target positions can be computed at once when every input is known."""
+        attends = self.decoder.context is Context.attention
+        carries = attends and self.attention is not None and self.attention.carries()
+        return not self.decoder.feeds_on_attention and not carries
+
+    @property
     def reads_encoder_states(self) -> bool:
         """Whether anything but the final states of the encoder is used."""
         averages = self.decoder.context is Context.every_step and self.decoder.summary is Summary.mean

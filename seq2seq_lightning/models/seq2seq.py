@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from seq2seq_lightning.aligned import aligned_logits
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.models.attention import build_attention
 from seq2seq_lightning.models.bridges import build_bridge
-from seq2seq_lightning.models.decoder import Decoder, Feedback
+from seq2seq_lightning.models.decoder import Decoder, Feedback, Readouts
 from seq2seq_lightning.models.decoder_config import Context, Tie
 from seq2seq_lightning.models.encoder import Encoder
 from seq2seq_lightning.models.initialisation import initialise
@@ -22,14 +21,6 @@ from seq2seq_lightning.randomness import seeded
 
 FedBack = Callable[[Tensor, int], Tensor]
 """(logits (batch, vocab), position) → the tokens (batch,) to feed at that position."""
-
-
-@dataclass(frozen=True)
-class Readouts:
-    """What training needs of the decoder: the output layer is applied in the loss."""
-
-    readout: Tensor  # (batch, target_time, size)
-    fed_tokens: Tensor  # (batch, target_time): what was fed at each position
 
 
 class Seq2Seq(nn.Module):
@@ -45,7 +36,7 @@ class Seq2Seq(nn.Module):
         if decoder.context is Context.attention:
             assert config.attention is not None
             attention = build_attention(config.attention, decoder.hidden_size, encoder.output_size)
-        self.decoder = Decoder(decoder, attention, target_vocab, encoder.output_size, pad_id)
+        self.decoder = Decoder(decoder, attention, target_vocab, encoder.output_size, pad_id, config.is_fusible)
         self.bridge = build_bridge(config.bridge, config.bridge_sizes, self.decoder.stack.bridged)
         self.output_layer = nn.Linear(self.decoder.readout_size, target_vocab)
         if decoder.tie is not Tie.none:
@@ -56,7 +47,8 @@ class Seq2Seq(nn.Module):
     def start(self, source: Tensor, source_lengths: Tensor) -> tuple[Memory, State]:
         """Read the sources. source: (batch, source_time) ids; source_lengths: (batch,) int64 on the CPU."""
         encoded = self.encoder(source, source_lengths)
-        return self.decoder.remember(encoded), self.decoder.start(self.bridge(encoded, self.decoder.stack))
+        memory = self.decoder.remember(encoded)
+        return memory, self.decoder.start(self.bridge(encoded, self.decoder.stack), memory)
 
     def readouts(
         self,
@@ -75,8 +67,8 @@ class Seq2Seq(nn.Module):
         memory, state = self.start(source, source_lengths)
         feedback = None if gold_mask is None else self._feedback(target_inputs, gold_mask, fed_back)
         if feedback is None and self.decoder.is_fusible:
-            return Readouts(self.decoder.unroll(target_inputs, state, memory), target_inputs)
-        return Readouts(*self.decoder.unroll_stepwise(target_inputs, state, memory, feedback))
+            return self.decoder.unroll(target_inputs, state, memory)
+        return self.decoder.unroll_stepwise(target_inputs, state, memory, feedback)
 
     def step(self, tokens: Tensor, state: State, memory: Memory) -> StepOutput:
         """The step protocol of search. tokens: (rows,), rows = sentences × width, sentence-major."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,9 @@ from torch import Tensor
 CellState = dict[str, Tensor]
 """A cell's named tensors, each (rows, ...). ``hidden`` is always there and is what the cell gave out last."""
 
+Carried = dict[str, Tensor]
+"""What an attention takes from one position to the next, such as its previous weights (rows, source_time), by name."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -17,11 +21,19 @@ class State:
 
     layers: tuple[CellState, ...]  # bottom layer first
     feed: Tensor | None = None  # (rows, readout): the previous readout, with input feeding
+    attention: Carried | None = None  # of an attention that remembers where it looked
 
     def select(self, rows: Tensor) -> State:
         """The state of the given rows, in the given order; a row may be taken several times. rows: (n,) int64."""
-        layers = tuple({name: value.index_select(0, rows) for name, value in layer.items()} for layer in self.layers)
-        return State(layers, None if self.feed is None else self.feed.index_select(0, rows))
+        return self.map(lambda value: value.index_select(0, rows))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> State:
+        """The state with each of its tensors changed."""
+        return State(
+            tuple({name: change(value) for name, value in layer.items()} for layer in self.layers),
+            None if self.feed is None else change(self.feed),
+            None if self.attention is None else {name: change(value) for name, value in self.attention.items()},
+        )
 
 
 @dataclass(frozen=True)

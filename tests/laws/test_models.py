@@ -13,7 +13,7 @@ from seq2seq_lightning.models.state import Memory, State
 from tests.models.variants import VOCAB, Example, build, close, configure, example, gradients, pairwise, title
 
 EVERY = pytest.mark.parametrize("choice", pairwise(), ids=title)
-FUSIBLE = [choice for choice in pairwise() if configure(choice).decoder.is_fusible]
+FUSIBLE = [choice for choice in pairwise() if configure(choice).is_fusible]
 Choice = dict[str, Any]
 
 
@@ -30,8 +30,7 @@ def logits(model: Seq2Seq, batch: Example, **arguments: Any) -> Tensor:
 
 def stepwise(model: Seq2Seq, batch: Example) -> Tensor:
     memory, state = model.start(batch.source, batch.source_lengths)
-    readout, _ = model.decoder.unroll_stepwise(batch.target_inputs, state, memory)
-    return model.output_layer(readout)
+    return model.output_layer(model.decoder.unroll_stepwise(batch.target_inputs, state, memory).readout)
 
 
 def by_protocol(model: Seq2Seq, batch: Example) -> tuple[Tensor, list[Tensor | None]]:
@@ -106,6 +105,18 @@ def test_attention_sums_to_one_and_is_zero_at_padding(choice: Choice) -> None:
 
 
 @EVERY
+def test_training_sees_the_weights_of_every_position(choice: Choice) -> None:
+    model, batch = build(configure(choice)), example()
+    found = model.readouts(batch.source, batch.source_lengths, batch.target_inputs).attention
+    weights = by_protocol(model, batch)[1]
+    if model.decoder.attention is None:
+        assert found is None
+    else:
+        assert found is not None
+        close(found, torch.stack([each for each in weights if each is not None], 1))
+
+
+@EVERY
 def test_own_tokens_are_fed_where_the_mask_says_and_carry_no_gradient(choice: Choice) -> None:
     model, batch = build(configure(choice)), example()
     gold_mask = torch.tensor([[True, False, True, True], [True, True, True, False], [True, False, False, True]])
@@ -171,5 +182,11 @@ def test_nothing_about_a_sentence_stays_on_the_model(choice: Choice) -> None:
 
 def _tensors(state: State | Memory) -> list[Tensor]:
     assert isinstance(state, State)
-    found = [value for layer in state.layers for value in layer.values()]
-    return found if state.feed is None else [*found, state.feed]
+    found: list[Tensor] = []
+
+    def keep(value: Tensor) -> Tensor:
+        found.append(value)
+        return value
+
+    state.map(keep)
+    return found

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from seq2seq_lightning.models.attention.attention import Attend, Attended, Attention, AttentionConfig, attend
 from seq2seq_lightning.models.deferred import DeferredLinear
 from seq2seq_lightning.models.rules import at_least_one
-from seq2seq_lightning.models.state import Memory
+from seq2seq_lightning.models.state import Carried, Memory
 
 
 @dataclass
@@ -49,8 +49,8 @@ class AdditiveAttention(Attention):
             return self.forward
         query_map = DeferredLinear(self.query_map.weight, None, rows, time)
 
-        def ask(queries: Tensor, memory: Memory) -> Attended:
-            assert memory.keys is not None
+        def ask(queries: Tensor, memory: Memory, carried: Carried | None = None) -> Attended:
+            assert memory.keys is not None and carried is None
             return attend(self._compare(query_map(queries.squeeze(1)).unsqueeze(1), memory.keys), memory)
 
         return ask

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from seq2seq_lightning.models.state import Memory
+from seq2seq_lightning.models.state import Carried, Memory
 
 
 @dataclass
@@ -22,6 +22,10 @@ class AttentionConfig:
         del query_size, key_size
         return []
 
+    def carries(self) -> bool:
+        """Whether what it found at one position decides the scores of the next: then no two are computed at once."""
+        return False
+
 
 @dataclass(frozen=True)
 class Attended:
@@ -29,21 +33,28 @@ class Attended:
 
     context: Tensor  # (sentences, queries, size): the weighted sum of encoder states
     weights: Tensor  # (sentences, queries, source_time): exactly zero at padding, summing to one
+    carried: Carried | None = None  # for the next position of each query, (sentences, queries, …)
 
 
-Attend = Callable[[Tensor, Memory], Attended]
-"""(queries (sentences, queries, query_size), memory) → what the attention found."""
+Attend = Callable[[Tensor, Memory, Carried | None], Attended]
+"""(queries (sentences, queries, query_size), memory, carried (sentences, queries, …)) → what the attention found."""
 
 
 class Attention(nn.Module):
     """A score, and what all scores share.
 
     Queries come as (sentences, queries, query_size): a whole target at once, the beam of each sentence, or one each.
+    An attention that carries something between positions never gets a whole target.
     """
 
     def keys(self, encoder_states: Tensor) -> Tensor:
         """What the queries are compared with, made once per batch: (sentences, source_time, …)."""
         return encoder_states
+
+    def start(self, memory: Memory) -> Carried | None:
+        """What is carried to the first position, (sentences, …) each; None for an attention that carries nothing."""
+        del memory
+        return None
 
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
         """(sentences, queries, source_time), not yet masked or normalised."""
@@ -54,9 +65,9 @@ class Attention(nn.Module):
         del rows, time
         return self.forward
 
-    def forward(self, queries: Tensor, memory: Memory) -> Attended:
-        """Attend. queries: (sentences, queries, query_size)."""
-        assert memory.keys is not None
+    def forward(self, queries: Tensor, memory: Memory, carried: Carried | None = None) -> Attended:
+        """Attend. queries: (sentences, queries, query_size); carried: (sentences, queries, …) each."""
+        assert memory.keys is not None and carried is None
         return attend(self.scores(queries, memory.keys), memory)
 
 
