@@ -21,7 +21,7 @@ from seq2seq_lightning.teacher_forcing import (
     ratio,
 )
 from seq2seq_lightning.training.feeding import Feeder
-from seq2seq_lightning.training.learning_rates import LearningRateConfig, build_learning_rate
+from seq2seq_lightning.training.learning_rates import LearningRateConfig, TrainingLength, build_learning_rate
 from seq2seq_lightning.training.objectives import Losses, ObjectiveConfig, TrainingStep, build_objective
 from seq2seq_lightning.training.optimizers import OptimizerConfig, build_optimizer
 from seq2seq_lightning.training.validation import Validation
@@ -162,7 +162,8 @@ class TrainingModule(pl.LightningModule):
         fused = self.trainer.precision != "16-mixed"
         optimizer = build_optimizer(self.recipe.optimizer, self.model.parameters(), fused=fused)
         mode = self.validation.mode if self.validation is not None else "min"
-        rate = build_learning_rate(self.recipe.learning_rate, optimizer, self.recipe.total_updates, mode)
+        length = TrainingLength(self.recipe.total_updates, self.recipe.updates_per_epoch)
+        rate = build_learning_rate(self.recipe.learning_rate, optimizer, length, mode)
         if isinstance(rate.scheduler, ReduceLROnPlateau):
             self._plateau = rate.scheduler
             return optimizer

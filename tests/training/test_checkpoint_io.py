@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from seq2seq_lightning.errors import CheckpointError
 from seq2seq_lightning.training.checkpoint_io import DurableCheckpointIO
 from seq2seq_lightning.training.checkpoints import read_checkpoint
-from seq2seq_lightning.training.learning_rates import LinearRateConfig, build_learning_rate
+from seq2seq_lightning.training.learning_rates import LinearRateConfig, TrainingLength, build_learning_rate
 from seq2seq_lightning.training.optimizers import AdamConfig, build_optimizer
 
 
@@ -34,7 +34,7 @@ class Line(lightning.LightningModule):
 
     def configure_optimizers(self):
         optimizer = build_optimizer(AdamConfig(learning_rate=0.1), self.parameters())
-        scheduler = build_learning_rate(LinearRateConfig(), optimizer, 8).scheduler
+        scheduler = build_learning_rate(LinearRateConfig(), optimizer, TrainingLength(8)).scheduler
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint):
