@@ -41,6 +41,7 @@ from seq2seq_lightning.training.settings import (
     Accelerator,
     CheckpointConfig,
     LoggerConfig,
+    MatmulPrecision,
     NoLoggerConfig,
     TrainerConfig,
     ValidationConfig,
@@ -126,6 +127,11 @@ class Config:
         return to_plain(self)
 
     @property
+    def width(self) -> int:
+        """The units of the widest layer."""
+        return max(self.model.encoder.hidden_size, self.model.decoder.hidden_size)
+
+    @property
     def monitored(self) -> str:
         """The name of the monitored validation score, without its split."""
         return self.validation.monitor.removeprefix("val/")
@@ -161,11 +167,14 @@ def fingerprint(config: Config) -> str:
     a default that changes raises TRAINING_VERSION.
     """
     trainer, batching = config.trainer, differences(config.data.batching)
+    exactness = trainer.matmul_precision
+    if exactness is MatmulPrecision.auto:
+        exactness = MatmulPrecision.highest  # float32 on both roads; which one it is depends on the machine
     parts: dict[str, Any] = {
         "training_version": TRAINING_VERSION,
         "data": build_task(config.data).identity(),
         "batching": {key: batching[key] for key in batching if key not in ("workers", "evaluation_size")},
-        "precision": [trainer.precision, trainer.matmul_precision.name, trainer.extra],
+        "precision": [trainer.precision, exactness.name, trainer.extra],
         "length": [trainer.max_steps, trainer.max_epochs],
         "seed": config.seed,
         "monitored": to_plain(getattr(config.metrics, config.monitored, None)),

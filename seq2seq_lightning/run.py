@@ -33,7 +33,7 @@ def run(job: Job) -> dict[str, Scores]:
     A second process that asks for the same training waits for its lock, and then finds it done.
     """
     config = Config.from_plain(job.config)
-    prepare_process(config.trainer)
+    prepare_process(config.trainer, config.width)
     task = build_task(config.data)
     corpus = task.read()
     if job.train:

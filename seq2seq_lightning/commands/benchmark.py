@@ -101,13 +101,13 @@ def measure(config: BenchmarkConfig, training: Config, job: Job, corpus: Corpus)
 def _products(training: Config) -> list[ProductRate]:
     """With all the threads that the training has."""
     trainer = training.trainer
-    prepare_process(trainer)
+    prepare_process(trainer, training.width)
     device = device_named(trainer.accelerator)
     if device.type == "cpu":
         torch.set_num_threads((trainer.threads or torch.get_num_threads()) * trainer.devices)
-    ways = arithmetics(trainer.precision, trainer.matmul_precision.value)
+    ways = arithmetics(trainer.precision, torch.get_float32_matmul_precision())
     rates = list(tqdm(product_rates(ways, device), desc="matrix products", disable=not sys.stderr.isatty()))
-    prepare_process(trainer)
+    prepare_process(trainer, training.width)
     return rates
 
 

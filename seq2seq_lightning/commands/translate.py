@@ -20,6 +20,7 @@ from seq2seq_lightning.decoding.protocol import Hypothesis
 from seq2seq_lightning.errors import DataError
 from seq2seq_lightning.structure import from_plain
 from seq2seq_lightning.trained import Trained, load
+from seq2seq_lightning.training.arithmetic import set_matmul_precision
 from seq2seq_lightning.training.devices import device_named
 
 
@@ -28,7 +29,9 @@ def task(composed: DictConfig) -> None:
     config = from_plain(TranslateConfig, plain(composed), FAMILIES)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    trained = load(config.run, device_named(config.accelerator))
+    device = device_named(config.accelerator)
+    trained = load(config.run, device)
+    set_matmul_precision(trained.config.trainer.matmul_precision, trained.config.width, device)
     with ExitStack() as stack:
         source: BinaryIO = sys.stdin.buffer
         target: TextIO = sys.stdout

@@ -40,8 +40,9 @@ class Accelerator(Enum):
 
 
 class MatmulPrecision(Enum):
-    """What torch may do inside a float32 matrix product (`torch.set_float32_matmul_precision`)."""
+    """How float32 matrices are multiplied (`torch.set_float32_matmul_precision`)."""
 
+    auto = "auto"  # the fastest way that this machine still computes in float32
     highest = "highest"
     high = "high"
     medium = "medium"
@@ -58,7 +59,9 @@ class TrainerConfig:
     precision: str = "32-true"  # 32-true | 64-true | bf16-mixed | 16-mixed
     accumulate: int = 1  # micro-batches per update; the global batch stays as data.batching says
     threads: int | None = None  # CPU threads per process; null: the cores, shared among jobs that run at once
-    matmul_precision: MatmulPrecision = MatmulPrecision.highest
+    matmul_precision: MatmulPrecision = (
+        MatmulPrecision.auto
+    )  # auto (float32, by the fastest road) | highest | high | medium
     deterministic: bool = False  # ask torch for deterministic kernels (GPU)
     log_every: int = 50  # updates between two entries of train/loss
     progress: bool = True  # a progress bar when the output is a terminal

@@ -15,6 +15,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.experiments.files import write_json_durably
+from seq2seq_lightning.training.arithmetic import set_matmul_precision
 from seq2seq_lightning.training.callbacks import (
     Checkpoints,
     EarlyStopping,
@@ -36,13 +37,16 @@ FITTED = "fitted.json"  # in the run directory once training came to its end: th
 WINDOWS = "windows.json"  # beside it: seconds and labels of each ten updates
 
 
-def prepare_process(config: TrainerConfig) -> None:
-    """Set what belongs to the whole process: threads, matrix products, determinism."""
+def prepare_process(config: TrainerConfig, width: int) -> None:
+    """Set what belongs to the whole process: threads, matrix products, determinism.
+
+    width: the units of the model's widest layer.
+    """
     if config.precision == "16-mixed" and device_named(config.accelerator).type == "cpu":
         raise ConfigurationError("trainer.precision=16-mixed needs a GPU. Set trainer.precision=bf16-mixed on a CPU.")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    torch.set_float32_matmul_precision(config.matmul_precision.value)
+    set_matmul_precision(config.matmul_precision, width, device_named(config.accelerator))
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 

@@ -75,7 +75,7 @@ def test_every_precision_trains(precision: str, dtype: torch.dtype, tmp_path: Pa
 
 def test_half_precision_is_for_the_gpu() -> None:
     with pytest.raises(ConfigurationError, match=r"16-mixed needs a GPU\. Set trainer\.precision=bf16-mixed"):
-        prepare_process(TrainerConfig(precision="16-mixed", accelerator=Accelerator.cpu))
+        prepare_process(TrainerConfig(precision="16-mixed", accelerator=Accelerator.cpu), width=64)
 
 
 def test_the_last_update_is_validated_wherever_the_interval_falls(tmp_path: Path) -> None:
