@@ -41,6 +41,7 @@ class Batch:
     indices: Tensor  # (batch,) int64, on the CPU: the row of the split, to restore order
     places: Tensor  # (batch,) int64: the row's place in the global batch, which random streams are drawn by
     label_count: int  # labels of the whole global batch, all micro-batches and ranks: the loss is divided by it once
+    copy_ids: Tensor | None = None  # (batch, source_time) int64, for copying: each source word as an id of the target
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -49,7 +50,8 @@ class Batch:
         """The batch on a device; lengths and indices stay on the CPU, where packing and bookkeeping want them."""
         moved = {
             name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("source", "target_inputs", "target_labels", "places")
+            for name in ("source", "target_inputs", "target_labels", "places", "copy_ids")
+            if getattr(self, name) is not None
         }
         return replace(self, **moved)
 
@@ -71,8 +73,8 @@ def collate(
     """
     source_lengths = split.source_lengths[rows]
     label_lengths = split.target_lengths[rows] + int(target_eos)
-    width = int(label_lengths.max())
-    source = _pad(split.source_ids, split.source_offsets, rows, int(source_lengths.max()), ids.pad)
+    width, source_width = int(label_lengths.max()), int(source_lengths.max())
+    source = _pad(split.source_ids, split.source_offsets, rows, source_width, ids.pad)
     tokens = _pad(split.target_ids, split.target_offsets, rows, width, ids.pad)
     labels = tokens.copy()
     if target_eos:
@@ -81,6 +83,9 @@ def collate(
     inputs[:, 1:] = np.where(np.arange(1, width) < label_lengths[:, None], tokens[:, :-1], ids.pad)
     if filler:
         labels.fill(ids.pad)
+    copied = None
+    if split.copy_ids is not None:
+        copied = torch.from_numpy(_pad(split.copy_ids, split.source_offsets, rows, source_width, ids.pad))
     return Batch(
         source=torch.from_numpy(source),
         source_lengths=torch.from_numpy(source_lengths),
@@ -90,6 +95,7 @@ def collate(
         indices=torch.from_numpy(np.array(rows, dtype=np.int64)),
         places=torch.from_numpy(np.array(places, dtype=np.int64)),
         label_count=label_count,
+        copy_ids=copied,
     )
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from seq2seq_lightning.errors import DataError
 from seq2seq_lightning.randomness import uniforms
-from seq2seq_lightning.text.codec import Codec, SourceCodec
+from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
+from seq2seq_lightning.text.copying import Copying
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,15 @@ class EncodedSplit:
     """The ids of a split in flat arrays, which can be memory-mapped and are shared with worker processes.
 
     Row r of the source is ``source_ids[source_offsets[r] : source_offsets[r + 1]]``; the target likewise.
-    Ids are int32, offsets int64. Targets carry no marks.
+    Ids are int32, offsets int64. Targets carry no marks. A split made for copying has ``copy_ids``, and its
+    ``target_ids`` go beyond the vocabulary where a target repeats an unknown word of its source.
     """
 
     source_ids: NDArray[np.int32]
     source_offsets: NDArray[np.int64]
     target_ids: NDArray[np.int32]
     target_offsets: NDArray[np.int64]
+    copy_ids: NDArray[np.int32] | None = None  # beside source_ids, for copying: see ``text.copying``
 
     def __len__(self) -> int:
         return len(self.source_offsets) - 1
@@ -88,17 +91,25 @@ class EncodedSplit:
         return lengths
 
 
-def encode_split(pairs: Iterable[Pair], source_codec: Codec, target_codec: Codec) -> EncodedSplit:
-    """The ids of sources and targets."""
+def encode_split(
+    pairs: Iterable[Pair], source_codec: SourceCodec, target_codec: TargetCodec, copies: bool = False
+) -> EncodedSplit:
+    """The ids of sources and targets. copies: for a model that copies words of the source."""
     sources: list[list[int]] = []
     targets: list[list[int]] = []
+    copied: list[list[int]] = []
+    copying = Copying(source_codec, target_codec) if copies else None
     for row, pair in enumerate(pairs, start=1):
         try:
             sources.append(source_codec.encode(pair.source))
-            targets.append(target_codec.encode(pair.target))
+            if copying is None:
+                targets.append(target_codec.encode(pair.target))
+            else:
+                targets.append(copying.target_ids(pair.source, pair.target))
+                copied.append(copying.source_ids(pair.source))
         except DataError as error:
             raise DataError(f"Pair {row}: {error}") from error
-    return EncodedSplit(*_flatten(sources), *_flatten(targets))
+    return EncodedSplit(*_flatten(sources), *_flatten(targets), _flatten(copied)[0] if copies else None)
 
 
 def encode_sources(texts: Iterable[str], source_codec: SourceCodec) -> EncodedSplit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -49,8 +49,12 @@ class Codec(ABC, Generic[Config]):
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids in reading order; pad, bos and eos are left out, an unknown token shows as ``<unk>``."""
+        return self._text(ids)
+
+    def _text(self, ids: Iterable[int], extra_words: Sequence[str] = ()) -> str:
         marks = (Vocabulary.pad_id, Vocabulary.bos_id, Vocabulary.eos_id)
-        return self.tokenizer.detokenize(self.vocabulary.decode(index for index in ids if index not in marks))
+        words = self.vocabulary.decode((index for index in ids if index not in marks), extra_words)
+        return self.tokenizer.detokenize(words)
 
     def to_plain(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
@@ -79,15 +83,19 @@ class SourceCodec(Codec[SourceTextConfig]):
 
     def encode(self, text: str, frozen: bool = False) -> list[int]:
         """The ids of a source; never none at all, as an encoder cannot read nothing."""
-        ids = self.vocabulary.encode(self.tokenize(text), frozen)
-        ids = ids[::-1] if self.config.reverse else ids
-        bos = [Vocabulary.bos_id] if self.config.bos else []
-        eos = [Vocabulary.eos_id] if self.config.eos else []
-        if not (bos or ids or eos):
+        ids = self.arrange(self.vocabulary.encode(self.tokenize(text), frozen))
+        if not ids:
             raise DataError(
                 f"The source {text!r} has no tokens, and an encoder cannot read nothing. "
                 "Remove it, or set `text.source.eos=true` so that it is read as its end mark."
             )
+        return ids
+
+    def arrange(self, ids: list[int]) -> list[int]:
+        """Ids in reading order as the encoder reads them: reversed if asked, between the marks the side carries."""
+        ids = ids[::-1] if self.config.reverse else ids
+        bos = [Vocabulary.bos_id] if self.config.bos else []
+        eos = [Vocabulary.eos_id] if self.config.eos else []
         return [*bos, *ids, *eos]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -104,3 +112,7 @@ class TargetCodec(Codec[TargetTextConfig]):
     def encode(self, text: str, frozen: bool = False) -> list[int]:
         """The ids of a target, without marks."""
         return self.vocabulary.encode(self.tokenize(text), frozen)
+
+    def decode(self, ids: Iterable[int], extra_words: Sequence[str] = ()) -> str:
+        """The text of ids; extra_words: what those beyond the vocabulary stand for (see ``text.copying``)."""
+        return self._text(ids, extra_words)

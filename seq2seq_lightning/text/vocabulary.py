@@ -71,9 +71,13 @@ class Vocabulary:
                     )
         return [ids.get(token, self.unk_id) for token in tokens]
 
-    def decode(self, ids: Iterable[int]) -> list[str]:
-        """The tokens of ids; special ids by their names, unknown as ``<unk>``."""
-        return [self.tokens[index] for index in ids]
+    def decode(self, ids: Iterable[int], extra_words: Sequence[str] = ()) -> list[str]:
+        """The tokens of ids; special ids by their names, unknown as ``<unk>``.
+
+        extra_words: the words of one sentence that ids beyond the vocabulary stand for.
+        """
+        size = len(self.tokens)
+        return [self.tokens[index] if index < size else extra_words[index - size] for index in ids]
 
     def to_plain(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -76,3 +78,12 @@ def test_moving_leaves_lengths_and_indices_on_the_cpu(marks):
     on_meta = {name for name, value in vars(moved).items() if isinstance(value, torch.Tensor) and value.is_meta}
     assert on_meta == {"source", "target_inputs", "target_labels", "places"}
     assert moved.label_count == 11
+
+
+def test_ids_to_copy_stand_beside_the_source_and_move_with_it(marks):
+    split = replace(SPLIT, copy_ids=np.array([20, 5, 2, 20, 2, 6, 2], dtype=np.int32))
+    batch = collate(split, np.array([1, 0]), np.arange(2), 11, marks)
+    assert batch.copy_ids.tolist() == [[20, 2, 0], [20, 5, 2]]
+    assert batch.copy_ids.dtype == torch.int64
+    assert batch.to("meta").copy_ids.is_meta
+    assert batch_of([1, 0], marks).copy_ids is None

@@ -65,3 +65,15 @@ def test_the_training_sample_is_distinct_fixed_and_in_corpus_order():
     assert sample != pairs[:20]
     assert Corpus(pairs).train_sample(1000) == pairs[:50]
     assert Corpus(pairs).train_sample(0) == []
+
+
+def test_a_split_to_copy_from_has_ids_beyond_the_vocabulary():
+    # the target knows y 4 and x 5; a is the first word of its source that it lacks: 6
+    pairs = [Pair.of("a b", "b x c"), Pair.of("b y", "y b")]
+    split = encode_split(pairs, source_codec(), target_codec(), copies=True)
+    assert split.copy_ids.tolist() == [6, 7, 2, 6, 4, 2]
+    assert split.target_ids.tolist() == [7, 5, 3, 4, 6]
+    plain = encode_split(pairs, source_codec(), target_codec())
+    assert plain.copy_ids is None
+    assert plain.target_ids.tolist() == [3, 5, 3, 4, 3]
+    assert plain.source_ids.tolist() == split.source_ids.tolist()
