@@ -8,6 +8,7 @@ gone before the next block's are made.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,18 +64,21 @@ def token_losses(
     return TokenLosses(total, nll, count, correct if count_correct else None)
 
 
-@torch.no_grad()
-def position_nll(readout: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, pad_id: int) -> Tensor:
-    """-log p(label) of every position, unsmoothed, zero where there is no label: (batch, target_time); no gradient.
+def position_nll(
+    readout: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, pad_id: int, block: int | None = None
+) -> Tensor:
+    """-log p(label) of every position, unsmoothed, zero where there is no label: (batch, target_time).
 
-    Shapes as in `token_losses`; logits exist a block of positions at a time.
+    Shapes as in `token_losses`; logits exist a block of positions at a time. Positions may be weighted afterwards: a
+    gradient computes each block's logits a second time.
     """
-    flat_labels, rows = labels.flatten(), readout.flatten(0, 1)
-    nll = torch.zeros(len(flat_labels), dtype=_loss_type(_product_type(readout)), device=readout.device)
-    for positions in (flat_labels != pad_id).nonzero().squeeze(1).split(_block_rows(readout, weight)):
-        logits = aligned_logits(rows[positions], weight, bias).to(nll.dtype)
-        nll[positions] = F.cross_entropy(logits, flat_labels[positions], reduction="none")
-    return nll.view_as(labels)
+    flat_labels = labels.flatten()
+    positions = (flat_labels != pad_id).nonzero().squeeze(1)
+    found = _BlockedPositionNLL.apply(
+        readout.flatten(0, 1), weight, bias, flat_labels[positions], positions, block or _block_rows(readout, weight)
+    )
+    nll = torch.zeros(len(flat_labels), dtype=found.dtype, device=found.device)
+    return nll.index_copy(0, positions, found).view_as(labels)
 
 
 def perplexity(nll: float, count: float) -> float:
@@ -126,7 +130,8 @@ class _BlockedCrossEntropy(Function):
         options: _Options,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """readout: (batch · target_time, size); labels, positions: (real,). Returns total, nll, correct."""
-        sums = _Sums(readout, weight, bias, [need and options.with_gradients for need in ctx.needs_input_grad[:3]])
+        needed = [need and options.with_gradients for need in ctx.needs_input_grad[:3]]
+        sums = _Sums(readout, weight, bias, needed, _product_type(readout))
         with torch.autocast(readout.device.type, enabled=False):
             for block_positions, block_labels in zip(
                 positions.split(options.block), labels.split(options.block), strict=True
@@ -144,12 +149,57 @@ class _BlockedCrossEntropy(Function):
         return (*scaled, None, None, None)
 
 
+class _BlockedPositionNLL(Function):
+    """The loss of each position; backward computes the logits again, as it learns only then what each counts."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        readout: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        labels: Tensor,
+        positions: Tensor,
+        block: int,
+    ) -> Tensor:
+        """readout: (batch · target_time, size); labels, positions: (real,). Returns (real,)."""
+        ctx.save_for_backward(readout, weight, bias, labels, positions)
+        ctx.block, ctx.product_type = block, _product_type(readout)
+        nll = torch.empty(len(labels), dtype=_loss_type(readout.dtype), device=readout.device)
+        with torch.autocast(readout.device.type, enabled=False):
+            sums = _Sums(readout, weight, bias, [False] * 3, ctx.product_type)
+            for at in torch.arange(len(labels), device=labels.device).split(block):
+                log_probs = sums.normalise(sums.project(positions[at])[1])
+                nll[at] = -log_probs.gather(1, labels[at, None]).squeeze(1)
+        return nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """gradient: (real,)."""
+        readout, weight, bias, labels, positions = ctx.saved_tensors
+        with torch.autocast(readout.device.type, enabled=False):
+            sums = _Sums(readout, weight, bias, ctx.needs_input_grad[:3], ctx.product_type)
+            for at in torch.arange(len(labels), device=labels.device).split(ctx.block):
+                rows, logits = sums.project(positions[at])
+                of_logits = _logit_gradient(sums.normalise(logits), labels[at], 0.0) * gradient[at, None]
+                sums.add_gradients(rows, positions[at], of_logits)
+        return (*sums.gradients, None, None, None)
+
+
 class _Sums:
     """The losses and gradients of the blocks seen so far."""
 
-    def __init__(self, readout: Tensor, weight: Tensor, bias: Tensor | None, needed: list[bool]) -> None:
+    def __init__(
+        self,
+        readout: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        needed: Sequence[bool],
+        product_type: torch.dtype,
+    ) -> None:
         self.readout = readout
-        self.product_type = _product_type(readout)
+        self.product_type = product_type
         self.weight = weight.to(self.product_type)
         self.bias = None if bias is None else bias.to(self.product_type)
         self.gradients = [
@@ -162,11 +212,10 @@ class _Sums:
 
     def add(self, positions: Tensor, labels: Tensor, options: _Options) -> None:
         """Add one block: positions, labels (block,)."""
-        rows = self.readout[positions].to(self.product_type)
-        logits = aligned_logits(rows, self.weight, self.bias)
+        rows, logits = self.project(positions)
         if options.count_correct:
             self.correct += (logits.argmax(dim=-1) == labels).sum()
-        log_probs = F.log_softmax(logits, dim=-1, dtype=self.total.dtype)[:, : len(self.weight)]  # (block, vocab)
+        log_probs = self.normalise(logits)
         del logits
         nll = -log_probs.gather(1, labels[:, None]).sum()
         self.nll += nll
@@ -174,9 +223,18 @@ class _Sums:
         if options.label_smoothing:
             self.total -= options.label_smoothing * log_probs.mean(dim=-1).sum()
         if any(gradient is not None for gradient in self.gradients):
-            self._add_gradients(rows, positions, _logit_gradient(log_probs, labels, options.label_smoothing))
+            self.add_gradients(rows, positions, _logit_gradient(log_probs, labels, options.label_smoothing))
 
-    def _add_gradients(self, rows: Tensor, positions: Tensor, logit_gradient: Tensor) -> None:
+    def project(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """The readouts of a block (block, size), and their logits in aligned rows."""
+        rows = self.readout[positions].to(self.product_type)
+        return rows, aligned_logits(rows, self.weight, self.bias)
+
+    def normalise(self, logits: Tensor) -> Tensor:
+        """Log-probabilities in the type of the losses: (block, vocab)."""
+        return F.log_softmax(logits, dim=-1, dtype=self.total.dtype)[:, : len(self.weight)]
+
+    def add_gradients(self, rows: Tensor, positions: Tensor, logit_gradient: Tensor) -> None:
         """logit_gradient: (block, vocab), in the type of the losses."""
         of_readout, of_weight, of_bias = self.gradients
         if of_bias is not None:

@@ -46,7 +46,7 @@ THIRD_PARTY = {
     "rich": "reports commands",
     "sacrebleu": "metrics.corpus",
     "torchmetrics": "metrics",
-    "rapidfuzz": "metrics.sequence",
+    "rapidfuzz": "metrics.sequence metrics.sentence",
     "regex": "text",
     "sentencepiece": "text",
     "tqdm": "commands scoring",

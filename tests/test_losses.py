@@ -91,7 +91,23 @@ def test_position_nll_ignores_what_stands_behind_the_vocabulary():
         F.linear(readout, weight, bias).flatten(0, 1), labels.flatten(), ignore_index=PAD, reduction="none"
     )
     ours = losses.position_nll(readout, weight, bias, labels, PAD)
-    torch.testing.assert_close(ours.flatten(), theirs.detach(), rtol=0, atol=1e-9)
+    torch.testing.assert_close(ours.flatten(), theirs, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("block", [1, 5, None])
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("vocab", [VOCAB, ALIGNED_FROM + 3])
+def test_position_nll_has_torchs_gradients_under_any_weights(block, with_bias, vocab):
+    readout, weight, bias, labels = example(with_bias=with_bias, vocab=vocab)
+    inputs = [tensor for tensor in (readout, weight, bias) if tensor is not None]
+    weights = torch.linspace(-1, 2, labels.numel(), dtype=torch.float64)
+    theirs = F.cross_entropy(
+        F.linear(readout, weight, bias).flatten(0, 1), labels.flatten(), ignore_index=PAD, reduction="none"
+    )
+    ours = losses.position_nll(readout, weight, bias, labels, PAD, block).flatten()
+    pairs = [torch.autograd.grad((weights * each).sum(), inputs) for each in (ours, theirs)]
+    for mine, other in zip(*pairs, strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=1e-9)
 
 
 def test_only_what_needs_a_gradient_gets_one():
