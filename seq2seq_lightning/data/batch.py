@@ -41,6 +41,7 @@ class Batch:
     indices: Tensor  # (batch,) int64, on the CPU: the row of the split, to restore order
     places: Tensor  # (batch,) int64: the row's place in the global batch, which random streams are drawn by
     label_count: int  # labels of the whole global batch, all micro-batches and ranks: the loss is divided by it once
+    sentence_count: int  # sentences of the whole global batch, for what is summed over sentences
     copy_ids: Tensor | None = None  # (batch, source_time) int64, for copying: each source word as an id of the target
 
     def __len__(self) -> int:
@@ -61,6 +62,7 @@ def collate(
     rows: NDArray[np.int64],
     places: NDArray[np.int64],
     label_count: int,
+    sentence_count: int,
     ids: SpecialIds,
     target_eos: bool = True,
     filler: bool = False,
@@ -95,6 +97,7 @@ def collate(
         indices=torch.from_numpy(np.array(rows, dtype=np.int64)),
         places=torch.from_numpy(np.array(places, dtype=np.int64)),
         label_count=label_count,
+        sentence_count=sentence_count,
         copy_ids=copied,
     )
 

@@ -46,7 +46,7 @@ class MicroBatches(Dataset[Batch]):
         filler = slot >= len(batch)
         rows = batch[:1] if filler else batch[slot::slots]
         places = np.array([slot]) if filler else np.arange(slot, len(batch), slots)
-        return collate(self.split, rows, places, labels, self.ids, self.target_eos, filler)
+        return collate(self.split, rows, places, labels, len(batch), self.ids, self.target_eos, filler)
 
 
 class TrainingLoader:

@@ -22,7 +22,7 @@ SPLIT = split_of([[7, 8, 2], [9, 2], [6, 2]], [[4, 5], [6, 7, 8], []])
 
 
 def batch_of(rows: list[int], marks, **options) -> Batch:
-    return collate(SPLIT, np.array(rows), np.arange(len(rows)), 11, marks, **options)
+    return collate(SPLIT, np.array(rows), np.arange(len(rows)), 11, 3, marks, **options)
 
 
 def test_rows_are_padded_on_the_right(marks):
@@ -31,7 +31,7 @@ def test_rows_are_padded_on_the_right(marks):
     assert batch.source_lengths.tolist() == [2, 3, 2]
     assert batch.indices.tolist() == [1, 0, 2]
     assert batch.places.tolist() == [0, 1, 2]
-    assert batch.label_count == 11 and len(batch) == 3
+    assert batch.label_count == 11 and batch.sentence_count == len(batch) == 3
     assert batch.source.dtype == batch.target_inputs.dtype == batch.source_lengths.dtype == torch.int64
 
 
@@ -60,9 +60,9 @@ def test_a_filler_has_no_labels_but_lengths(marks):
 def test_a_row_alone_equals_itself_in_any_batch_up_to_padding(marks, random_split, target_eos: bool):
     split = random_split(40)
     rows = np.random.default_rng(1).permutation(40)
-    together = collate(split, rows, np.arange(40), 1, marks, target_eos)
+    together = collate(split, rows, np.arange(40), 1, 40, marks, target_eos)
     for place, row in enumerate(rows):
-        alone = collate(split, rows[place : place + 1], np.array([place]), 1, marks, target_eos)
+        alone = collate(split, rows[place : place + 1], np.array([place]), 1, 40, marks, target_eos)
         for name in ("source", "target_inputs", "target_labels"):
             width = getattr(alone, name).shape[1]
             assert torch.equal(getattr(together, name)[place, :width], getattr(alone, name)[0])
@@ -77,12 +77,12 @@ def test_moving_leaves_lengths_and_indices_on_the_cpu(marks):
     moved = batch_of([0, 1], marks).to("meta")
     on_meta = {name for name, value in vars(moved).items() if isinstance(value, torch.Tensor) and value.is_meta}
     assert on_meta == {"source", "target_inputs", "target_labels", "places"}
-    assert moved.label_count == 11
+    assert moved.label_count == 11 and moved.sentence_count == 3
 
 
 def test_ids_to_copy_stand_beside_the_source_and_move_with_it(marks):
     split = replace(SPLIT, copy_ids=np.array([20, 5, 2, 20, 2, 6, 2], dtype=np.int32))
-    batch = collate(split, np.array([1, 0]), np.arange(2), 11, marks)
+    batch = collate(split, np.array([1, 0]), np.arange(2), 11, 2, marks)
     assert batch.copy_ids.tolist() == [[20, 2, 0], [20, 5, 2]]
     assert batch.copy_ids.dtype == torch.int64
     assert batch.to("meta").copy_ids.is_meta

@@ -72,6 +72,7 @@ def test_ranks_and_micro_batches_make_up_the_global_batch(
     for update, batch in enumerate(whole):
         parts = [part for rank in ranks for part in rank[update * accumulate : (update + 1) * accumulate]]
         assert all(part.label_count == batch.label_count for part in parts)
+        assert all(part.sentence_count == batch.sentence_count == len(batch) for part in parts)
         assert all(part.source_lengths.min() > 0 and part.target_lengths.min() > 0 for part in parts)
         real = [part for part in parts if (part.target_labels != marks.pad).any()]
         places = torch.cat([part.places for part in real])

@@ -37,7 +37,7 @@ def make_batch(rows: int = 3, seed: int = 0) -> Batch:
     labels, source = labels * real, source * real
     inputs = torch.cat((torch.full((rows, 1), IDS.bos), torch.where(labels == IDS.eos, 0, labels)[:, :-1]), 1)
     indices = torch.arange(rows)
-    return Batch(source, lengths, inputs, labels, lengths, indices, indices, int(real.sum()))
+    return Batch(source, lengths, inputs, labels, lengths, indices, indices, int(real.sum()), rows)
 
 
 def make_step(
