@@ -66,6 +66,10 @@ class Seq2Seq(nn.Module):
         """
         memory, state = self.start(source, source_lengths)
         feedback = None if gold_mask is None else self._feedback(target_inputs, gold_mask, fed_back)
+        return self.decode(target_inputs, state, memory, feedback)
+
+    def decode(self, target_inputs: Tensor, state: State, memory: Memory, feedback: Feedback | None = None) -> Readouts:
+        """The readouts of sources read before: state and memory with one entry per row of target_inputs."""
         if feedback is None and self.decoder.is_fusible:
             return self.decoder.unroll(target_inputs, state, memory)
         return self.decoder.unroll_stepwise(target_inputs, state, memory, feedback)
