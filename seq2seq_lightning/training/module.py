@@ -58,13 +58,13 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.model = model
         self.recipe = recipe
-        self.objective = build_objective(recipe.objective)
+        self.objective = build_objective(recipe.objective, model, recipe.seed)
         self.feeder = Feeder(recipe.teacher_forcing, recipe.seed)
         self.ids = ids
         self.validation = validation
         self.self_contained = dict(self_contained)
         self.shown: dict[str, float] = {}  # what the progress bar shows
-        self._sums: list[Tensor] = []  # (nll, labels, fed back) of the micro-batches of one update, not yet read
+        self._sums: list[dict[str, Tensor]] = []  # of the micro-batches of one update, to be logged, not yet read
         self._plateau: ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] | None = None  # of a checkpoint, until the optimiser exists
 
@@ -93,6 +93,7 @@ class TrainingModule(pl.LightningModule):
             seed,
             update,
             feed=lambda: self.feeder.feed(self.model, batch, self.ratio(), update),
+            is_logged=(update + 1) % self.recipe.log_every == 0,
         )
         losses = self.objective.losses(step)
         self._remember(step, losses)
@@ -100,37 +101,45 @@ class TrainingModule(pl.LightningModule):
 
     def _remember(self, step: TrainingStep, losses: Losses) -> None:
         """Keep this micro-batch's sums on the device, in updates whose loss will be logged; nothing is read here."""
-        if (self.trainer.global_step + 1) % self.recipe.log_every or losses.tokens is None:
+        if not step.is_logged:
             return
-        gold_mask, real = step.fed.parts[-1].gold_mask, step.batch.target_labels != self.ids.pad
-        fed = torch.zeros((), device=real.device) if gold_mask is None else (~gold_mask & real).sum()
-        self._sums.append(torch.stack([losses.tokens.nll.detach().double(), real.sum().double(), fed.double()]))
+        sums = {"sentences": step.is_sentence.sum()} | losses.logged
+        if losses.tokens is not None:
+            gold_mask, real = step.fed.parts[-1].gold_mask, step.batch.target_labels != self.ids.pad
+            fed_back = torch.zeros_like(sums["sentences"]) if gold_mask is None else (~gold_mask & real).sum()
+            sums |= {"nll": losses.tokens.nll, "labels": real.sum(), "fed_back": fed_back}
+        self._sums.append({name: value.detach().double() for name, value in sums.items()})
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clip by the norm of the whole gradient, before the update."""
+        """Clip by the norm of the model's whole gradient, before the update; the objective's own is its own affair."""
         clip = self.recipe.optimizer.clip_norm
         norm = None
         if clip is not None:
-            norm = torch.nn.utils.clip_grad_norm_(self.parameters(), clip)
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+        self.objective.before_update()
         if self._sums:
             self._log_update(norm, optimizer)
 
     def _log_update(self, norm: Tensor | None, optimizer: torch.optim.Optimizer) -> None:
-        sums = torch.stack(self._sums).sum(0)
-        self._sums.clear()
-        if self.trainer.world_size > 1:
-            torch.distributed.all_reduce(sums)
-        nll, labels, fed = sums.tolist()
-        entries = {
-            "train/loss": nll / labels,
-            "train/ratio": self.ratio(),
-            "train/fed_back": fed / labels,
-            "train/learning_rate": optimizer.param_groups[0]["lr"],
-        }
+        sums = self._global_sums()
+        labels, sentences = sums.pop("labels", 0.0), sums.pop("sentences")
+        entries = {"train/ratio": self.ratio(), "train/learning_rate": optimizer.param_groups[0]["lr"]}
+        if labels:
+            entries |= {"train/loss": sums.pop("nll") / labels, "train/fed_back": sums.pop("fed_back") / labels}
+            self.shown |= {"loss": entries["train/loss"]}
+        entries |= {f"train/{name}": value / sentences for name, value in sums.items()}
         if norm is not None:
             entries["train/gradient_norm"] = float(norm)
-        self.shown |= {"loss": entries["train/loss"]}
         self.write(entries, self.trainer.global_step + 1)
+
+    def _global_sums(self) -> dict[str, float]:
+        """The sums of one update over its micro-batches and all ranks; forgets them."""
+        names = list(self._sums[0])
+        total = torch.stack([torch.stack([sums[name] for name in names]) for sums in self._sums]).sum(0)
+        self._sums.clear()
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(total)
+        return dict(zip(names, total.tolist(), strict=True))
 
     def write(self, entries: Mapping[str, float], global_step: int) -> None:
         """Send entries to history and trackers under the number of updates made."""
@@ -161,6 +170,9 @@ class TrainingModule(pl.LightningModule):
         """The optimiser; closed-form learning rates follow every update, the plateau follows validations."""
         fused = self.trainer.precision != "16-mixed"
         optimizer = build_optimizer(self.recipe.optimizer, self.model.parameters(), fused=fused)
+        own = [parameter for parameter in self.objective.parameters() if parameter.requires_grad]
+        if own:
+            optimizer.add_param_group({"params": own, **self.objective.parameter_group()})
         mode = self.validation.mode if self.validation is not None else "min"
         length = TrainingLength(self.recipe.total_updates, self.recipe.updates_per_epoch)
         rate = build_learning_rate(self.recipe.learning_rate, optimizer, length, mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.training.objectives.maximum_likelihood import MaximumLikelihood, MaximumLikelihoodConfig
 from seq2seq_lightning.training.objectives.objective import Losses, Objective, ObjectiveConfig, TrainingStep
 
@@ -13,9 +14,11 @@ OBJECTIVES: dict[type[ObjectiveConfig], Callable[[Any], Objective]] = {
 }
 
 
-def build_objective(config: ObjectiveConfig) -> Objective:
-    """The objective that the config names."""
-    return OBJECTIVES[type(config)](config)
+def build_objective(config: ObjectiveConfig, model: Seq2Seq, seed: int) -> Objective:
+    """The objective that the config names, with what it trains beside this model."""
+    objective = OBJECTIVES[type(config)](config)
+    objective.prepare(model, seed)
+    return objective
 
 
 __all__ = ["OBJECTIVES", "Losses", "Objective", "ObjectiveConfig", "TrainingStep", "build_objective"]

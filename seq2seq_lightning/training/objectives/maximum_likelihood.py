@@ -30,6 +30,7 @@ class MaximumLikelihood(Objective):
     """The sum of -log p(label) over real positions, against smoothed labels."""
 
     def __init__(self, config: MaximumLikelihoodConfig) -> None:
+        super().__init__()
         self.label_smoothing = config.label_smoothing
 
     def losses(self, step: TrainingStep) -> Losses:

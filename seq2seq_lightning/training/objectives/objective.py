@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from seq2seq_lightning.data.batch import Batch
 from seq2seq_lightning.decoding.protocol import SpecialIds
@@ -22,6 +24,13 @@ class ObjectiveConfig:
 
     name: str = "maximum_likelihood"
 
+    def problems(self, is_gold_fed: bool, writes_eos: bool) -> Iterator[str]:
+        """What this objective cannot do or would ignore, one sentence each with what to do.
+
+        is_gold_fed: `teacher_forcing` feeds gold throughout; writes_eos: targets end with `eos`.
+        """
+        yield from ()
+
 
 @dataclass(frozen=True)
 class TrainingStep:
@@ -33,11 +42,26 @@ class TrainingStep:
     seed: int
     update: int  # optimiser updates done before this one
     feed: Callable[[], Fed]  # runs the decoder over the gold targets as `teacher_forcing` asks
+    is_logged: bool = False  # this update's losses are written down: what is computed for that alone is wanted
 
     @cached_property
     def fed(self) -> Fed:
         """The decoder's readouts over the gold targets, computed when first asked for."""
         return self.feed()
+
+    @cached_property
+    def is_sentence(self) -> Tensor:
+        """(batch,) bool: False for a filler row, which has no label and counts for nothing."""
+        return (self.batch.target_labels != self.ids.pad).any(1)
+
+    def sentence_mean(self, losses: Tensor) -> Tensor:
+        """What to add to ``Losses.total`` so that these losses are averaged over the sentences of the global batch.
+
+        losses: (batch,), one per sentence. The total is divided by the labels of the global batch, so the sum is
+        multiplied by labels ÷ sentences: both are the same for every micro-batch and rank.
+        """
+        total = torch.where(self.is_sentence, losses, torch.zeros_like(losses)).sum()
+        return total * (self.batch.label_count / self.batch.sentence_count)
 
 
 @dataclass(frozen=True)
@@ -49,9 +73,23 @@ class Losses:
     logged: dict[str, Tensor] = field(default_factory=dict)  # further sums, logged as `train/<name>` per sentence
 
 
-class Objective(ABC):
-    """A sum of losses over one micro-batch; it is divided once, by the global label count, before the update."""
+class Objective(nn.Module, ABC):
+    """A sum of losses over one micro-batch; it is divided once, by the global label count, before the update.
+
+    An objective may train parameters of its own beside the model's: registered on it, they are saved, resumed, and
+    updated by the same optimiser, with what ``parameter_group`` says. The total must reach all of them each time.
+    """
 
     @abstractmethod
     def losses(self, step: TrainingStep) -> Losses:
         """The losses of one micro-batch."""
+
+    def prepare(self, model: Seq2Seq, seed: int) -> None:  # noqa: B027 - most objectives have nothing to prepare
+        """Make the parameters that the objective trains beside this model."""
+
+    def parameter_group(self) -> dict[str, Any]:
+        """The optimiser's settings for the objective's own parameters, where they differ from the model's."""
+        return {}
+
+    def before_update(self) -> None:  # noqa: B027
+        """Called once per update on every rank, when all gradients are there: the place to clip one's own."""

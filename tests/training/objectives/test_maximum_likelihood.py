@@ -13,7 +13,7 @@ from tests.training.objectives.steps import make_step
 
 def test_smoothing_moves_the_loss_and_not_the_nll():
     step = make_step()
-    objective = build_objective(MaximumLikelihoodConfig(label_smoothing=0.2))
+    objective = build_objective(MaximumLikelihoodConfig(label_smoothing=0.2), step.model, seed=1)
     losses = objective.losses(step)
     logits = step.model.output_layer(step.fed.parts[0].readouts.readout).flatten(0, 1)
     labels = step.batch.target_labels.flatten()
