@@ -59,11 +59,11 @@ def _of_attention(attention: Attention | None, state_size: int, positions: Posit
     """(once per source, once per target): keys; queries, their comparison with every key, the sum of the states."""
     if attention is None:
         return 0, 0
-    maps = dict(attention.named_children())
-    key_map, query_map = maps.get("key_map"), maps.get("query_map")
-    key_size = key_map.out_features if isinstance(key_map, nn.Linear) else state_size
-    pairwise = (key_size + state_size) * positions.products
-    return weights(key_map) * positions.source, weights(query_map) * positions.target + pairwise
+    children = dict(attention.named_children())
+    of_keys = sum(weights(children.get(name)) for name in ("key_map", "value_map"))
+    of_queries = sum(weights(children.get(name)) for name in ("query_map", "output_map"))
+    pairs = attention.pair_products(state_size) * positions.products
+    return of_keys * positions.source, of_queries * positions.target + pairs
 
 
 def weights(module: nn.Module | None) -> int:

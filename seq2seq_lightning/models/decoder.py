@@ -114,12 +114,14 @@ class Decoder(nn.Module):
 
     def remember(self, encoded: Encoded) -> Memory:
         """What the decoder sees of these sources at every position."""
-        keys = None if self.attention is None else self.attention.keys(encoded.states)
+        keys, values = None, None
+        if self.attention is not None:
+            keys, values = self.attention.keys(encoded.states), self.attention.values(encoded.states)
         context = None
         if self.has_fixed_context:
             last = self.config.summary is Summary.last
             context = encoded.final_state[-1]["hidden"] if last else encoded.mean
-        return Memory(encoded.states, encoded.mask, keys, context)
+        return Memory(encoded.states, encoded.mask, keys, context, values)
 
     def start(self, layers: tuple[CellState, ...], memory: Memory) -> State:
         """The state before the first position, from where the bridge starts each layer."""

@@ -146,7 +146,7 @@ def _kinds(prefix: str, module: nn.Module) -> dict[str, Kind]:
         return {"weight": Kind.embedding}
     if isinstance(module, nn.LayerNorm):
         return dict.fromkeys(own, Kind.norm)
-    if isinstance(module, nn.Linear):
+    if isinstance(module, nn.Linear | nn.Conv1d):
         weight = Kind.output if prefix == "output_layer" else Kind.input
         return {name: weight if name == "weight" else Kind.bias for name in own}
     raise TypeError(f"no initialisation is known for the parameters {own} of {prefix} ({type(module).__name__})")

@@ -42,8 +42,9 @@ class Memory:
 
     states: Tensor  # (sentences, source_time, size)
     mask: Tensor  # (sentences, source_time) bool, True real
-    keys: Tensor | None = None  # (sentences, source_time, key_size): states as the attention projects them, once
+    keys: Tensor | None = None  # (sentences, …): states as the attention compares queries with them, made once
     context: Tensor | None = None  # (sentences, size): the fixed context of `every_step`
+    values: Tensor | None = None  # (sentences, …): what the attention sums, where it is not the states
 
     @cached_property
     def is_padding(self) -> Tensor:
@@ -52,11 +53,12 @@ class Memory:
 
     def select(self, sentences: Tensor) -> Memory:
         """The memory of the given sentences, in the given order. sentences: (n,) int64."""
+        keys, context, values = (
+            None if value is None else value.index_select(0, sentences)
+            for value in (self.keys, self.context, self.values)
+        )
         return Memory(
-            self.states.index_select(0, sentences),
-            self.mask.index_select(0, sentences),
-            None if self.keys is None else self.keys.index_select(0, sentences),
-            None if self.context is None else self.context.index_select(0, sentences),
+            self.states.index_select(0, sentences), self.mask.index_select(0, sentences), keys, context, values
         )
 
 

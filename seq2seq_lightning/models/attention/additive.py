@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from seq2seq_lightning.models.attention.attention import Attend, Attended, Attention, AttentionConfig, attend
-from seq2seq_lightning.models.deferred import DeferredLinear
+from seq2seq_lightning.models.attention.attention import Attention, AttentionConfig
 from seq2seq_lightning.models.rules import at_least_one
-from seq2seq_lightning.models.state import Carried, Memory
+from seq2seq_lightning.models.state import Carried
 
 
 @dataclass
@@ -29,8 +28,9 @@ class AdditiveAttention(Attention):
     """v · tanh(W q + U h + b); U h + b is the key, made once per batch."""
 
     def __init__(self, config: AdditiveAttentionConfig, query_size: int, key_size: int) -> None:
-        super().__init__()
         size = query_size if config.size is None else config.size
+        super().__init__(config, query_size, key_size)
+        self.size = size
         self.query_map = nn.Linear(query_size, size, bias=False)
         self.key_map = nn.Linear(key_size, size)
         self.score_map = nn.Linear(size, 1, bias=False)
@@ -39,22 +39,17 @@ class AdditiveAttention(Attention):
         """See ``Attention.keys``; (sentences, source_time, attention size)."""
         return self.key_map(encoder_states)
 
-    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+    def scores(self, asked: Tensor, keys: Tensor, carried: Carried | None = None) -> Tensor:
         """See ``Attention.scores``."""
-        return self._compare(self.query_map(queries), keys)
+        hidden = asked.unsqueeze(2) + keys.unsqueeze(1)
+        history = self.history(carried, keys.dtype)
+        return self.score_map(torch.tanh(hidden if history is None else hidden + history)).squeeze(3)
 
-    def begin(self, rows: int, time: int) -> Attend:
-        """See ``Attention.begin``: in training the gradient of W waits for all positions."""
-        if not torch.is_grad_enabled():
-            return self.forward
-        query_map = DeferredLinear(self.query_map.weight, None, rows, time)
+    def history(self, carried: Carried | None, dtype: torch.dtype) -> Tensor | None:
+        """What the past adds inside of tanh, (sentences, queries, source_time, attention size)."""
+        del carried, dtype
+        return None
 
-        def ask(queries: Tensor, memory: Memory, carried: Carried | None = None) -> Attended:
-            assert memory.keys is not None and carried is None
-            return attend(self._compare(query_map(queries.squeeze(1)).unsqueeze(1), memory.keys), memory)
-
-        return ask
-
-    def _compare(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """queries: (sentences, queries, size) as W maps them."""
-        return self.score_map(torch.tanh(queries.unsqueeze(2) + keys.unsqueeze(1))).squeeze(3)
+    def pair_products(self, state_size: int) -> int:
+        """See ``Attention.pair_products``."""
+        return self.size + state_size

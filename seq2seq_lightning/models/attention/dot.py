@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seq2seq_lightning.models.attention.attention import Attention, AttentionConfig
+from seq2seq_lightning.models.state import Carried
 
 
 @dataclass
@@ -21,17 +22,14 @@ class DotAttentionConfig(AttentionConfig):
         if query_size == key_size:
             return []
         return [
-            f"`model/attention=dot` needs equal sizes, but encoder states have {key_size} and the decoder asks with "
-            f"{query_size}. Set `model.decoder.hidden_size={key_size}` or choose `model/attention=general`."
+            f"`model/attention={self.name}` needs equal sizes, but encoder states have {key_size} and the decoder asks "
+            f"with {query_size}. Set `model.decoder.hidden_size={key_size}` or choose `model/attention=general`."
         ]
 
 
 class DotAttention(Attention):
     """q · h, without parameters."""
 
-    def __init__(self, config: AttentionConfig, query_size: int, key_size: int) -> None:
-        super().__init__()
-
-    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+    def scores(self, asked: Tensor, keys: Tensor, carried: Carried | None = None) -> Tensor:
         """See ``Attention.scores``."""
-        return torch.bmm(queries, keys.transpose(1, 2))
+        return torch.bmm(asked, keys.transpose(1, 2))

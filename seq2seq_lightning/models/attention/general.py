@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq_lightning.models.attention.attention import Attention, AttentionConfig
+from seq2seq_lightning.models.state import Carried
 
 
 @dataclass
@@ -21,13 +22,17 @@ class GeneralAttention(Attention):
     """q · W h; the map is applied to the encoder states, once per batch."""
 
     def __init__(self, config: AttentionConfig, query_size: int, key_size: int) -> None:
-        super().__init__()
+        super().__init__(config, query_size, key_size)
         self.key_map = nn.Linear(key_size, query_size, bias=False)
 
     def keys(self, encoder_states: Tensor) -> Tensor:
         """See ``Attention.keys``; (sentences, source_time, query_size)."""
         return self.key_map(encoder_states)
 
-    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+    def scores(self, asked: Tensor, keys: Tensor, carried: Carried | None = None) -> Tensor:
         """See ``Attention.scores``."""
-        return torch.bmm(queries, keys.transpose(1, 2))
+        return torch.bmm(asked, keys.transpose(1, 2))
+
+    def pair_products(self, state_size: int) -> int:
+        """See ``Attention.pair_products``."""
+        return self.key_map.out_features + state_size
