@@ -29,7 +29,7 @@ def assert_same_run(run_dir: Path, other: Path) -> None:
     for entry in read_index(run_dir / "checkpoints").kept:
         one, two = (read_checkpoint(folder / "checkpoints" / entry.file) for folder in (run_dir, other))
         assert same(one.weights, two.weights)
-        for state in ("optimizer_states", "lr_schedulers", "plateau"):
+        for state in ("optimizer_states", "lr_schedulers", "plateau", "ema"):
             assert same(one.training.get(state), two.training.get(state)), state
     assert (run_dir / "history.jsonl").read_bytes() == (other / "history.jsonl").read_bytes()
     assert scores_of(run_dir) == scores_of(other)

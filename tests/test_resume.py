@@ -25,9 +25,9 @@ from tests.bits import assert_same_run, scores_of
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 # Everything that carries a state from update to update: dropout, coins per token, sampled feeding, epochs of 13
-# updates, a plateau and early stopping that both count validations. A checkpoint each 7 updates, a validation each 14.
-# The exact match hardly moves so early, so the plateau lowers the rate, and training stops 4 validations after the
-# first: at update 70 of 90.
+# updates, averaged weights, a plateau and early stopping that both count validations. A checkpoint each 7 updates, a
+# validation each 14. The exact match hardly moves so early, so the plateau lowers the rate, and training stops 4
+# validations after the first: at update 70 of 90.
 PLAIN: dict[str, Any] = {
     "data": {
         "name": "reverse",
@@ -53,6 +53,7 @@ PLAIN: dict[str, Any] = {
         },
     },
     "teacher_forcing": {"name": "constant", "ratio": 0.5, "fed_back": "sample"},
+    "optimizer": {"name": "adam", "ema": 0.9},
     "learning_rate": {"name": "plateau", "patience": 0},
     "validation": {"every": 14, "patience": 4, "min_delta": 101.0, "monitor": "val/exact_match"},
     "trainer": {"max_steps": 90, "threads": 1, "accelerator": "cpu", "log_every": 1},

@@ -14,6 +14,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from seq2seq_lightning.errors import ConfigurationError
 
 _FUSED_DEVICES = ("cpu", "cuda")
+_NOT_OF_TORCH = ("name", "learning_rate", "clip_norm", "ema")  # options that torch's optimisers do not take by name
 
 
 @dataclass
@@ -24,6 +25,7 @@ class OptimizerConfig:
     learning_rate: float = 1e-3  # the base that the learning-rate schedule multiplies
     weight_decay: float = 0.0
     clip_norm: float | None = 1.0  # largest norm of all gradients together; null: no clipping
+    ema: float | None = None  # decay per update of the moving average that is validated and scored; null: none
 
     def __post_init__(self) -> None:
         """Refuse numbers that would not train."""
@@ -31,6 +33,9 @@ class OptimizerConfig:
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
         if self.clip_norm is not None:
             _require(self.clip_norm > 0, "clip_norm", self.clip_norm, "above 0, or null for no clipping")
+        if self.ema is not None:
+            allowed = "above 0 and below 1 (0.999 is usual), or null to score the weights themselves"
+            _require(0 < self.ema < 1, "ema", self.ema, allowed)
 
 
 @dataclass
@@ -92,7 +97,7 @@ def build_optimizer(config: OptimizerConfig, parameters: Iterable[Parameter], fu
     options: dict[str, Any] = {
         option.name: getattr(config, option.name)
         for option in dataclasses.fields(config)
-        if option.name not in ("name", "learning_rate", "clip_norm")
+        if option.name not in _NOT_OF_TORCH
     }
     if "betas" in options:
         options["betas"] = tuple(options["betas"])

@@ -31,6 +31,7 @@ from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
 from seq2seq_lightning.training.devices import device_named
 from seq2seq_lightning.training.loggers import CSVLogger, HistoryLogger
 from seq2seq_lightning.training.module import TrainingModule
+from seq2seq_lightning.training.moving_average import MovingAverage
 from seq2seq_lightning.training.settings import CheckpointConfig, TrainerConfig
 
 FITTED = "fitted.json"  # in the run directory once training came to its end: the timings
@@ -67,7 +68,9 @@ def fit(
     checkpoints = Checkpoints(folder / "checkpoints", checkpoint, validation)
     measurements = Measurements()
     interruption = Interruption(checkpoints)
-    callbacks: list[Callback] = [measurements, Progress(folder), interruption, checkpoints]
+    ema = module.recipe.optimizer.ema
+    averaging = [] if ema is None else [MovingAverage(ema)]  # before whatever saves
+    callbacks: list[Callback] = [*averaging, measurements, Progress(folder), interruption, checkpoints]
     if validation is not None and validation.config.patience is not None:
         callbacks.append(EarlyStopping(validation.config.patience, validation))
     if config.progress and sys.stderr.isatty():

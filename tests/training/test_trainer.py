@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from seq2seq_lightning.config import Config
-from seq2seq_lightning.data.tasks import build_task
 from seq2seq_lightning.errors import ConfigurationError
-from seq2seq_lightning.experiments.files import read_jsonl
-from seq2seq_lightning.job import Job
-from seq2seq_lightning.run import train_model
-from seq2seq_lightning.training.checkpoint_index import last_checkpoint
-from seq2seq_lightning.training.checkpoints import read_checkpoint
+from seq2seq_lightning.training.loggers import HistoryLogger
 from seq2seq_lightning.training.settings import Accelerator, TrainerConfig
 from seq2seq_lightning.training.trainer import prepare_process
+from tests.bits import same
+from tests.training.tiny import train
 
-PLAIN: dict[str, Any] = {
-    "data": {"name": "reverse", "train_size": 90, "val_size": 9, "symbols": 6, "batching": {"size": 8}},
-    "model": {
-        "encoder": {"embedding_size": 6, "hidden_size": 8},
-        "decoder": {"embedding_size": 6, "hidden_size": 8},
-    },
-    "teacher_forcing": {"name": "constant", "ratio": 0.5},
-    "trainer": {"max_steps": 20, "accelerator": "cpu", "log_every": 1, "precision": "64-true"},
-}
-
-
-def train(folder: Path, **trainer: Any) -> tuple[dict[tuple[int, str], float], dict[str, torch.Tensor]]:
-    """History and last weights of a training in this process."""
-    plain = copy.deepcopy(PLAIN)
-    plain["trainer"] |= trainer
-    config = Config.from_plain(plain)
-    folder.mkdir()
-    train_model(Job(str(folder), "0" * 12, config.to_plain()), config, build_task(config.data).read(), {})
-    history = {(entry["global_step"], entry["key"]): entry["value"] for entry in read_jsonl(folder / "history.jsonl")}
-    last = last_checkpoint(folder / "checkpoints")
-    assert last is not None
-    return history, read_checkpoint(last).weights
+CLIPPED: dict[str, Any] = {"name": "adam", "clip_norm": 0.2, "ema": 0.9}
 
 
 def furthest(one: dict[tuple[int, str], float], other: dict[tuple[int, str], float]) -> float:
@@ -52,25 +27,70 @@ def furthest(one: dict[tuple[int, str], float], other: dict[tuple[int, str], flo
 
 def test_micro_batches_are_one_batch(tmp_path: Path) -> None:
     """11 updates of 8 rows and one of 2 make an epoch: 3 micro-batches hold 3, 3, 2 rows, or 1, 1 and none."""
-    whole, weights = train(tmp_path / "whole")
-    parts, other = train(tmp_path / "parts", accumulate=3)
-    assert len([key for _, key in whole if key == "train/loss"]) == 20
-    assert furthest(whole, parts) < 1e-9
-    assert all(torch.allclose(weights[name], other[name], rtol=0, atol=1e-9) for name in weights)
+    whole = train(tmp_path / "whole", optimizer=CLIPPED)
+    assert len(whole.curve("train/loss")) == 20
+    assert max(whole.curve("train/gradient_norm")) > CLIPPED["clip_norm"]
+    assert 0.2 < sum(whole.curve("train/fed_back")) / 20 < 0.7
+    for accumulate in (3, 4):
+        parts = train(tmp_path / str(accumulate), optimizer=CLIPPED, trainer={"accumulate": accumulate})
+        assert furthest(whole.history, parts.history) < 1e-9
+        pairs = [(tensor, parts.weights[name]) for name, tensor in whole.weights.items()]
+        assert all(torch.allclose(one, other, rtol=0, atol=1e-9) for one, other in pairs)
 
 
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("64-true", torch.float64), ("32-true", torch.float32), ("bf16-mixed", torch.float32)]
 )
 def test_every_precision_trains(precision: str, dtype: torch.dtype, tmp_path: Path) -> None:
-    exact, _ = train(tmp_path / "exact", max_steps=3)
-    history, weights = train(tmp_path / "other", max_steps=3, precision=precision)
-    assert {tensor.dtype for tensor in weights.values()} == {dtype}
-    far = furthest(exact, history)
+    exact = train(tmp_path / "exact", trainer={"max_steps": 3})
+    other = train(tmp_path / "other", trainer={"max_steps": 3, "precision": precision})
+    assert {tensor.dtype for tensor in other.weights.values()} == {dtype}
+    far = furthest(exact.history, other.history)
     if precision == "64-true":
         assert far == 0.0
     else:
         assert 0.0 < far < (1e-4 if precision == "32-true" else 0.1)
+
+
+class Death(BaseException):
+    """What no code of ours catches."""
+
+
+def dying(function: Callable[..., Any], call: int) -> Callable[..., Any]:
+    """The function, until its so-many-th call."""
+    calls = iter(range(1, call))
+
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        if next(calls, None) is None:
+            raise Death
+        return function(*arguments, **options)
+
+    return wrapped
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_training_that_dies_is_resumed_to_the_same_bits(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {
+        "trainer": {"max_steps": 9, "precision": precision},
+        "optimizer": {"name": "adam", "ema": 0.8},
+        "learning_rate": {"name": "halve_after", "after": 0.3},
+        "checkpoint": {"every": 2},
+        "validation": {"every": 5},
+    }
+    whole = train(tmp_path / "whole", **settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(HistoryLogger, "log_metrics", dying(HistoryLogger.log_metrics, 8))
+        with pytest.raises(Death):
+            train(tmp_path / "parts", **settings)
+    parts = train(tmp_path / "parts", **settings)
+    assert whole.history == parts.history and len(set(whole.curve("train/learning_rate"))) > 3
+    assert same(whole.weights, parts.weights)
+    for state in ("optimizer_states", "lr_schedulers", "ema"):
+        assert state in whole.checkpoint.training
+        assert same(whole.checkpoint.training[state], parts.checkpoint.training[state]), state
+    assert {tensor.dtype for tensor in parts.checkpoint.training["ema"]["weights"].values()} == {torch.float32}
 
 
 def test_half_precision_is_for_the_gpu() -> None:
@@ -79,5 +99,5 @@ def test_half_precision_is_for_the_gpu() -> None:
 
 
 def test_the_last_update_is_validated_wherever_the_interval_falls(tmp_path: Path) -> None:
-    history, _ = train(tmp_path / "run", max_steps=14)  # an epoch has 12
-    assert [step for step, key in history if key == "val/loss"] == [12, 14]
+    run = train(tmp_path / "run", trainer={"max_steps": 14})  # an epoch has 12
+    assert [step for step, key in run.history if key == "val/loss"] == [12, 14]
