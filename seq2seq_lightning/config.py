@@ -7,7 +7,7 @@ dataclasses; after that line there is no DictConfig and no string that means a c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -25,6 +25,7 @@ from seq2seq_lightning.models.attention import ATTENTIONS, AttentionConfig
 from seq2seq_lightning.models.bridges import BRIDGES, BridgeConfig
 from seq2seq_lightning.models.cells import CELLS, CellConfig
 from seq2seq_lightning.models.model_config import ModelConfig, check
+from seq2seq_lightning.plugins import plugins_of
 from seq2seq_lightning.structure import Families, differences, from_plain, to_plain
 from seq2seq_lightning.teacher_forcing import SCHEDULES, TeacherForcingConfig
 from seq2seq_lightning.teacher_forcing.schedules import ConstantConfig
@@ -62,6 +63,8 @@ FAMILIES: Families = {
     DecodingConfig: SEARCHES,
     LoggerConfig: LOGGERS,
 }
+
+TABLES = (*FAMILIES.values(), METRICS)  # whatever plug-ins may add to
 
 # where a family sits in the configuration, for the schemas offered to Hydra: group → base class
 GROUPS: dict[str, type] = {
@@ -182,9 +185,30 @@ def fingerprint(config: Config) -> str:
     if config.init_from is not None:
         parts["initial_weights"] = weights_hash(config.init_from)
     parts["model"] = differences(config.model.completed())
-    for group in ("text", "teacher_forcing", "objective", "optimizer", "learning_rate", "validation"):
+    groups = ("text", "teacher_forcing", "objective", "optimizer", "learning_rate", "validation")
+    for group in groups:
         parts[group] = differences(getattr(config, group))
-    return hash_parts(parts)
+    deciding = [getattr(config, group) for group in ("data", "model", *groups)]
+    plugins = plugins_of([config.monitored, *_components(deciding)], TABLES)  # their numerics are their version's
+    return hash_parts(parts | ({"plugins": plugins} if plugins else {}))
+
+
+def plugins_used(config: Config) -> dict[str, str]:
+    """Distribution → version of the plug-ins whose components a configuration names: what record and checkpoint say."""
+    names = [*config.metrics.report, *config.validation.metrics]
+    return plugins_of([*names, *_components(config)], TABLES)
+
+
+def _components(value: Any) -> Iterator[object]:
+    """The class of every dataclass within, and the metric that an objective names."""
+    if is_dataclass(value):
+        yield type(value)
+        if isinstance(value, ObjectiveConfig):
+            yield getattr(value, "metric", None)
+        yield from _components([getattr(value, each.name) for each in fields(value)])
+    elif isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _components(item)
 
 
 @dataclass

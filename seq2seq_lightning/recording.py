@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from seq2seq_lightning.config import TRAINING_VERSION
+from seq2seq_lightning.config import TRAINING_VERSION, Config, plugins_used
 from seq2seq_lightning.data.example import Corpus
 from seq2seq_lightning.experiments.record import Record, git_state, hardware, installed_versions, write_record
 from seq2seq_lightning.job import Job
@@ -80,7 +80,7 @@ def _begin(job: Job, corpus: Corpus, identity: dict[str, str]) -> Record:
         overrides=job.overrides,
         commit=commit,
         dirty=dirty,
-        versions=installed_versions(PACKAGES),
+        versions=installed_versions(PACKAGES) | plugins_used(Config.from_plain(job.config)),
         hardware=machine,
         threads=torch.get_num_threads(),
         initial_weights=describe_initial_weights(job.config.get("init_from")),

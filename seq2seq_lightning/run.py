@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
-from seq2seq_lightning.config import Config
+from seq2seq_lightning.config import Config, plugins_used
 from seq2seq_lightning.data.bucketing import plan_epoch
 from seq2seq_lightning.data.example import Corpus, EncodedSplit, encode_split
 from seq2seq_lightning.data.tasks import build_task
@@ -72,6 +72,7 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
     validation = Validation(config.validation, config.metrics, corpus.val, target, ids) if corpus.val else None
     recipe = plan(config, split)
     stored = {"config": config.to_plain(), "vocabularies": {"source": source.to_plain(), "target": target.to_plain()}}
+    stored["plugins"] = plugins_used(config)
     module = TrainingModule(model, recipe, ids, validation, stored)
     data = Seq2SeqDataModule(
         split,

@@ -14,6 +14,7 @@ from seq2seq_lightning.decoding.protocol import Hypothesis, SpecialIds
 from seq2seq_lightning.errors import CheckpointError
 from seq2seq_lightning.metrics import MetricsConfig
 from seq2seq_lightning.models.seq2seq import Seq2Seq, build_model
+from seq2seq_lightning.plugins import needing
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
 from seq2seq_lightning.training.checkpoint_index import best_checkpoint
 from seq2seq_lightning.training.checkpoints import read_checkpoint
@@ -98,7 +99,8 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Trained:
             )
         path = found
     checkpoint = read_checkpoint(path)
-    config = Config.from_plain(checkpoint.config)
+    with needing(checkpoint.plugins, str(path)):
+        config = Config.from_plain(checkpoint.config)
     source = SourceCodec.from_plain(checkpoint.vocabularies["source"])
     target = TargetCodec.from_plain(checkpoint.vocabularies["target"])
     model = new_model(config, source, target)

@@ -32,6 +32,7 @@ LINES = [
     "training reports",
     "data models losses teacher_forcing decoding metrics",
     "text randomness experiments structure aligned",
+    "plugins",
     "errors",
 ]
 

@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from seq2seq_lightning.commands.pipes import reader_may_leave
 from seq2seq_lightning.config_store import conf_dir, register_schemas
 from seq2seq_lightning.errors import UserError, nearest
 
@@ -38,7 +39,6 @@ class JobFailed(Exception):
 def run_application(config_name: str, task: Callable[[DictConfig], Any]) -> None:
     """Compose `config_name` with the command line and hand it to `task`; exits with 2 on a mistake, 1 on a failure."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing its own report
-    register_schemas()
     problems: list[Exception] = []
 
     def guarded(composed: DictConfig) -> Any:
@@ -52,7 +52,8 @@ def run_application(config_name: str, task: Callable[[DictConfig], Any]) -> None
             return None
 
     try:
-        with _without_schemas():
+        register_schemas()
+        with reader_may_leave(), _without_schemas():
             hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(guarded)()
         if problems:
             raise problems[0]

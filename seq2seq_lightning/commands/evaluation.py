@@ -13,6 +13,7 @@ from seq2seq_lightning.config import FAMILIES, Config, EvaluateConfig
 from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.experiments.record import read_record
 from seq2seq_lightning.job import Job
+from seq2seq_lightning.plugins import needing
 from seq2seq_lightning.structure import from_plain, to_plain
 
 
@@ -31,7 +32,8 @@ def evaluation_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
     for name in asked.test_sets or []:
         if name not in [*known, "train"]:
             raise ConfigurationError(f"test_sets names {name!r}. {nearest(name, known)}")
-    Config.from_plain(config)  # the rules that span groups, before any process starts
+    with needing({name: seen for name, seen in record.versions.items() if name != "python"}, asked.run):
+        Config.from_plain(config)  # the rules that span groups, before any process starts
     return Job(str(folder.absolute()), record.fingerprint, config, list(overrides), False, asked.test_sets)
 
 

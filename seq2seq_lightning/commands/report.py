@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from seq2seq_lightning.commands.pipes import reader_may_leave
 from seq2seq_lightning.errors import UserError
 from seq2seq_lightning.experiments.ablation import expand
 from seq2seq_lightning.experiments.ablation_config import AblationConfig
@@ -28,7 +29,8 @@ def main() -> None:
     parser.add_argument("--committed", type=Path, default=Path("results"), help="records that count too")
     arguments = parser.parse_args()
     try:
-        report(arguments.folder, [arguments.folder.parent, arguments.committed])
+        with reader_may_leave():
+            report(arguments.folder, [arguments.folder.parent, arguments.committed])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

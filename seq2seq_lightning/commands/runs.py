@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from seq2seq_lightning.commands.pipes import reader_may_leave
 from seq2seq_lightning.errors import UserError
 from seq2seq_lightning.experiments.ledger import RunState, State, all_runs, state_of
 from seq2seq_lightning.experiments.record import read_record
@@ -75,12 +76,13 @@ def main() -> None:
     verbs.add_parser("prune", help=prune.__doc__).add_argument("--yes", action="store_true", help="really remove")
     arguments = parser.parse_args()
     try:
-        if arguments.verb == "list":
-            list_runs(arguments.root)
-        elif arguments.verb == "show":
-            show_run(arguments.run)
-        else:
-            prune(arguments.root, arguments.yes)
+        with reader_may_leave():
+            if arguments.verb == "list":
+                list_runs(arguments.root)
+            elif arguments.verb == "show":
+                show_run(arguments.run)
+            else:
+                prune(arguments.root, arguments.yes)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

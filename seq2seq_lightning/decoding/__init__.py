@@ -16,6 +16,7 @@ from seq2seq_lightning.decoding.greedy import GreedyConfig, greedy_search
 from seq2seq_lightning.decoding.protocol import Details, Hypothesis, NotANumberError, SpecialIds, StepDecoder
 from seq2seq_lightning.decoding.scoring import LengthPenalty, StopRule
 from seq2seq_lightning.decoding.task import SearchTask, device_of
+from seq2seq_lightning.plugins import Table
 
 __all__ = [
     "SEARCHES",
@@ -32,10 +33,14 @@ __all__ = [
     "search",
 ]
 
-SEARCHES: dict[type[DecodingConfig], Callable[[SearchTask, Any], list[list[Hypothesis]]]] = {
-    GreedyConfig: greedy_search,
-    BeamConfig: beam_search,
-}
+SEARCHES: Table[type[DecodingConfig], Callable[[SearchTask, Any], list[list[Hypothesis]]]] = Table(
+    "searches",
+    DecodingConfig,
+    {
+        GreedyConfig: greedy_search,
+        BeamConfig: beam_search,
+    },
+)
 
 
 @torch.inference_mode()

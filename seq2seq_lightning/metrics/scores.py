@@ -9,6 +9,7 @@ from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.metrics.corpus import BLEUConfig, ChrFConfig, TERConfig, bleu, chrf, ter
 from seq2seq_lightning.metrics.score import References, Score
 from seq2seq_lightning.metrics.sequence import cer, exact_match, per, token_accuracy, wer
+from seq2seq_lightning.plugins import Table
 
 BUCKET_WIDTH = 5
 LOWER_IS_BETTER_OF_MODELS = frozenset({"loss", "nll", "perplexity", "free_running_loss"})  # computed from a model
@@ -37,16 +38,20 @@ class Metric:
     higher_is_better: bool
 
 
-METRICS: dict[str, Metric] = {
-    "exact_match": Metric(lambda texts, references, _: exact_match(texts, references), True),
-    "token_accuracy": Metric(lambda texts, references, _: token_accuracy(texts, references), True),
-    "bleu": Metric(lambda texts, references, config: bleu(texts, references, config.bleu), True),
-    "chrf": Metric(lambda texts, references, config: chrf(texts, references, config.chrf), True),
-    "ter": Metric(lambda texts, references, config: ter(texts, references, config.ter), False),
-    "wer": Metric(lambda texts, references, _: wer(texts, references), False),
-    "cer": Metric(lambda texts, references, _: cer(texts, references), False),
-    "per": Metric(lambda texts, references, _: per(texts, references), False),
-}
+METRICS: Table[str, Metric] = Table(
+    "metrics",
+    Metric,
+    {
+        "exact_match": Metric(lambda texts, references, _: exact_match(texts, references), True),
+        "token_accuracy": Metric(lambda texts, references, _: token_accuracy(texts, references), True),
+        "bleu": Metric(lambda texts, references, config: bleu(texts, references, config.bleu), True),
+        "chrf": Metric(lambda texts, references, config: chrf(texts, references, config.chrf), True),
+        "ter": Metric(lambda texts, references, config: ter(texts, references, config.ter), False),
+        "wer": Metric(lambda texts, references, _: wer(texts, references), False),
+        "cer": Metric(lambda texts, references, _: cer(texts, references), False),
+        "per": Metric(lambda texts, references, _: per(texts, references), False),
+    },
+)
 
 
 def check_metric(name: str, key: str) -> None:

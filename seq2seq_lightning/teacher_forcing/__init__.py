@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from seq2seq_lightning.plugins import Table
 from seq2seq_lightning.teacher_forcing import schedules
 from seq2seq_lightning.teacher_forcing.fed_back import ArgMax, FedBack, Sample, build_fed_back
 from seq2seq_lightning.teacher_forcing.feeding import SchedulePosition, TeacherForcingConfig
 from seq2seq_lightning.teacher_forcing.gold_mask import draw_gold_mask
 
-SCHEDULES: dict[type[TeacherForcingConfig], Callable[[Any, float], float]] = {
-    schedules.ConstantConfig: schedules.constant,
-    schedules.LinearConfig: schedules.linear,
-    schedules.ExponentialConfig: schedules.exponential,
-    schedules.InverseSigmoidConfig: schedules.inverse_sigmoid,
-    schedules.PiecewiseConfig: schedules.piecewise,
-}
+SCHEDULES: Table[type[TeacherForcingConfig], Callable[[Any, float], float]] = Table(
+    "schedules",
+    TeacherForcingConfig,
+    {
+        schedules.ConstantConfig: schedules.constant,
+        schedules.LinearConfig: schedules.linear,
+        schedules.ExponentialConfig: schedules.exponential,
+        schedules.InverseSigmoidConfig: schedules.inverse_sigmoid,
+        schedules.PiecewiseConfig: schedules.piecewise,
+    },
+)
 
 
 def ratio(config: TeacherForcingConfig, position: SchedulePosition) -> float:

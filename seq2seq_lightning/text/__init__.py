@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seq2seq_lightning.plugins import Table
 from seq2seq_lightning.text.sides import SourceTextConfig, TargetTextConfig, TextConfig
 from seq2seq_lightning.text.tokenizers import (
     CharactersConfig,
@@ -24,11 +25,15 @@ __all__ = [
     "build_tokenizer",
 ]
 
-TOKENIZERS: dict[type[TokenizerConfig], type[Tokenizer]] = {
-    WhitespaceConfig: WhitespaceTokenizer,
-    CharactersConfig: CharacterTokenizer,
-    SeparatedConfig: SeparatedTokenizer,
-}
+TOKENIZERS: Table[type[TokenizerConfig], type[Tokenizer]] = Table(
+    "tokenizers",
+    TokenizerConfig,
+    {
+        WhitespaceConfig: WhitespaceTokenizer,
+        CharactersConfig: CharacterTokenizer,
+        SeparatedConfig: SeparatedTokenizer,
+    },
+)
 
 
 def build_tokenizer(config: TokenizerConfig) -> Tokenizer:

@@ -31,7 +31,7 @@ from seq2seq_lightning.training.settings import AfterScoring
 
 FORMAT = 1
 _KEYS = ("weights", "config", "vocabularies", "training")
-_KEPT_WHEN_STRIPPED = ("epoch", "global_step", "pytorch-lightning_version")
+_KEPT_WHEN_STRIPPED = ("epoch", "global_step", "plugins", "pytorch-lightning_version")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Checkpoint:
     def model_weights(self) -> dict[str, Tensor]:
         """The weights of the model alone, by its own names: without what an objective trains beside it."""
         return {name.removeprefix("model."): each for name, each in self.weights.items() if name.startswith("model.")}
+
+    @property
+    def plugins(self) -> dict[str, str]:
+        """Distribution → version of the plug-ins that the model needs."""
+        return self.training.get("plugins", {})
 
     @property
     def global_step(self) -> int | None:

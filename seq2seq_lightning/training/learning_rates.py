@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from seq2seq_lightning.errors import ConfigurationError
+from seq2seq_lightning.plugins import Table
 from seq2seq_lightning.teacher_forcing.feeding import Unit
 
 
@@ -172,14 +173,18 @@ def _progress(update: int, warmup: int, length: TrainingLength) -> float:
     return min((update - warmup) / span, 1.0) if span > 0 else 1.0
 
 
-LEARNING_RATES: dict[type[LearningRateConfig], Callable[[Any, int, TrainingLength], float] | None] = {
-    ConstantRateConfig: constant_factor,
-    LinearRateConfig: linear_factor,
-    CosineRateConfig: cosine_factor,
-    HalveAfterRateConfig: halve_after_factor,
-    InverseSqrtRateConfig: inverse_sqrt_factor,
-    PlateauRateConfig: None,  # follows the validation, not the update
-}
+LEARNING_RATES: Table[type[LearningRateConfig], Callable[[Any, int, TrainingLength], float] | None] = Table(
+    "learning_rates",
+    LearningRateConfig,
+    {
+        ConstantRateConfig: constant_factor,
+        LinearRateConfig: linear_factor,
+        CosineRateConfig: cosine_factor,
+        HalveAfterRateConfig: halve_after_factor,
+        InverseSqrtRateConfig: inverse_sqrt_factor,
+        PlateauRateConfig: None,  # follows the validation, not the update
+    },
+)
 
 
 @dataclass(frozen=True)

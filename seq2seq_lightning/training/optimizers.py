@@ -12,6 +12,7 @@ from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from seq2seq_lightning.errors import ConfigurationError
+from seq2seq_lightning.plugins import Table
 
 _FUSED_DEVICES = ("cpu", "cuda")
 _NOT_OF_TORCH = ("name", "learning_rate", "clip_norm", "ema")  # options that torch's optimisers do not take by name
@@ -85,7 +86,9 @@ class SGDConfig(OptimizerConfig):
             )
 
 
-OPTIMIZERS: dict[type[OptimizerConfig], type[Optimizer]] = {AdamConfig: Adam, AdamWConfig: AdamW, SGDConfig: SGD}
+OPTIMIZERS: Table[type[OptimizerConfig], type[Optimizer]] = Table(
+    "optimizers", OptimizerConfig, {AdamConfig: Adam, AdamWConfig: AdamW, SGDConfig: SGD}
+)
 
 
 def build_optimizer(config: OptimizerConfig, parameters: Iterable[Parameter], fused: bool = True) -> Optimizer:

@@ -8,16 +8,21 @@ from seq2seq_lightning.data.tasks.reverse import ReverseConfig, ReverseTask
 from seq2seq_lightning.data.tasks.scan import ScanConfig, ScanTask
 from seq2seq_lightning.data.tasks.task import DataConfig, Task
 from seq2seq_lightning.data.tasks.tsv import TsvConfig, TsvTask
+from seq2seq_lightning.plugins import Table
 
 __all__ = ["TASKS", "DataConfig", "Task", "build_task"]
 
-TASKS: dict[type[DataConfig], type[Task]] = {
-    ScanConfig: ScanTask,
-    ReverseConfig: ReverseTask,
-    CopyConfig: CopyTask,
-    ParallelConfig: ParallelTask,
-    TsvConfig: TsvTask,
-}
+TASKS: Table[type[DataConfig], type[Task]] = Table(
+    "tasks",
+    DataConfig,
+    {
+        ScanConfig: ScanTask,
+        ReverseConfig: ReverseTask,
+        CopyConfig: CopyTask,
+        ParallelConfig: ParallelTask,
+        TsvConfig: TsvTask,
+    },
+)
 
 
 def build_task(config: DataConfig) -> Task:

@@ -10,16 +10,21 @@ from seq2seq_lightning.models.attention.general import GeneralAttention, General
 from seq2seq_lightning.models.attention.location import LocationAttention, LocationAttentionConfig
 from seq2seq_lightning.models.attention.multi_head import MultiHeadAttention, MultiHeadAttentionConfig
 from seq2seq_lightning.models.attention.scaled_dot import ScaledDotAttention, ScaledDotAttentionConfig
+from seq2seq_lightning.plugins import Table
 
-ATTENTIONS: dict[type[AttentionConfig], type[Attention]] = {
-    DotAttentionConfig: DotAttention,
-    ScaledDotAttentionConfig: ScaledDotAttention,
-    GeneralAttentionConfig: GeneralAttention,
-    AdditiveAttentionConfig: AdditiveAttention,
-    LocationAttentionConfig: LocationAttention,
-    CoverageAttentionConfig: CoverageAttention,
-    MultiHeadAttentionConfig: MultiHeadAttention,
-}
+ATTENTIONS: Table[type[AttentionConfig], type[Attention]] = Table(
+    "attentions",
+    AttentionConfig,
+    {
+        DotAttentionConfig: DotAttention,
+        ScaledDotAttentionConfig: ScaledDotAttention,
+        GeneralAttentionConfig: GeneralAttention,
+        AdditiveAttentionConfig: AdditiveAttention,
+        LocationAttentionConfig: LocationAttention,
+        CoverageAttentionConfig: CoverageAttention,
+        MultiHeadAttentionConfig: MultiHeadAttention,
+    },
+)
 
 
 def build_attention(config: AttentionConfig, query_size: int, key_size: int) -> Attention:

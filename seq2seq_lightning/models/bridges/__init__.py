@@ -6,12 +6,17 @@ from seq2seq_lightning.models.bridges.bridge import Bridge, BridgeConfig, Bridge
 from seq2seq_lightning.models.bridges.copy import CopyBridge, CopyBridgeConfig
 from seq2seq_lightning.models.bridges.dense import DenseBridge, DenseBridgeConfig
 from seq2seq_lightning.models.bridges.zero import ZeroBridge, ZeroBridgeConfig
+from seq2seq_lightning.plugins import Table
 
-BRIDGES: dict[type[BridgeConfig], type[Bridge]] = {
-    ZeroBridgeConfig: ZeroBridge,
-    CopyBridgeConfig: CopyBridge,
-    DenseBridgeConfig: DenseBridge,
-}
+BRIDGES: Table[type[BridgeConfig], type[Bridge]] = Table(
+    "bridges",
+    BridgeConfig,
+    {
+        ZeroBridgeConfig: ZeroBridge,
+        CopyBridgeConfig: CopyBridge,
+        DenseBridgeConfig: DenseBridge,
+    },
+)
 
 
 def build_bridge(config: BridgeConfig, sizes: BridgeSizes, names: tuple[str, ...]) -> Bridge:

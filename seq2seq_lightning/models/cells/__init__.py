@@ -6,12 +6,17 @@ from seq2seq_lightning.models.cells.cell import Cell, CellConfig
 from seq2seq_lightning.models.cells.gru import GRU, GRUConfig
 from seq2seq_lightning.models.cells.lstm import LSTM, LSTMConfig
 from seq2seq_lightning.models.cells.rnn import RNN, RNNConfig
+from seq2seq_lightning.plugins import Table
 
-CELLS: dict[type[CellConfig], type[Cell]] = {
-    RNNConfig: RNN,
-    GRUConfig: GRU,
-    LSTMConfig: LSTM,
-}
+CELLS: Table[type[CellConfig], type[Cell]] = Table(
+    "cells",
+    CellConfig,
+    {
+        RNNConfig: RNN,
+        GRUConfig: GRU,
+        LSTMConfig: LSTM,
+    },
+)
 
 
 def build_cell(config: CellConfig, input_size: int, hidden_size: int) -> Cell:

@@ -6,12 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from seq2seq_lightning.models.seq2seq import Seq2Seq
+from seq2seq_lightning.plugins import Table
 from seq2seq_lightning.training.objectives.maximum_likelihood import MaximumLikelihood, MaximumLikelihoodConfig
 from seq2seq_lightning.training.objectives.objective import Losses, Objective, ObjectiveConfig, TrainingStep
 
-OBJECTIVES: dict[type[ObjectiveConfig], Callable[[Any], Objective]] = {
-    MaximumLikelihoodConfig: MaximumLikelihood,
-}
+OBJECTIVES: Table[type[ObjectiveConfig], Callable[[Any], Objective]] = Table(
+    "objectives",
+    ObjectiveConfig,
+    {
+        MaximumLikelihoodConfig: MaximumLikelihood,
+    },
+)
 
 
 def build_objective(config: ObjectiveConfig, model: Seq2Seq, seed: int) -> Objective:
