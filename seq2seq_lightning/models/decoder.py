@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from seq2seq_lightning.models.attention.attention import Attend, Attention
 from seq2seq_lightning.models.cells.cell import CellStep
-from seq2seq_lightning.models.decoder_config import Context, DecoderConfig, ReadoutActivation, Summary
+from seq2seq_lightning.models.copying import GenerationGate
+from seq2seq_lightning.models.decoder_config import Context, Copy, DecoderConfig, ReadoutActivation, Summary
 from seq2seq_lightning.models.deferred import DeferredEmbedding, DeferredLinear
 from seq2seq_lightning.models.dropout import Masks, draw_mask, drop
 from seq2seq_lightning.models.encoder import Encoded
@@ -59,11 +60,15 @@ class Position:
 
 @dataclass(frozen=True)
 class Readouts:
-    """What training needs of the decoder: the output layer is applied in the loss."""
+    """What training needs of the decoder: the output layer is applied in the loss.
+
+    Of a single position, as in a step, everything is (rows, …) instead of (batch, target_time, …).
+    """
 
     readout: Tensor  # (batch, target_time, size)
     fed_tokens: Tensor  # (batch, target_time): what was fed at each position
     attention: Tensor | None = None  # (batch, target_time, source_time): the weights; None without an attention
+    gate: Tensor | None = None  # (batch, target_time): the logit of generating, where words can be copied
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Feedback:
     """The model's own tokens for the positions where not every row is fed the gold one."""
 
     at: list[bool]  # per position, whether any row is fed its own token there
-    tokens: Callable[[Tensor, int], Tensor]  # (previous readout (batch, size), position) → what to feed (batch,)
+    tokens: Callable[[Readouts, int], Tensor]  # (what the previous position gave, position) → what to feed (batch,)
 
 
 class Decoder(nn.Module):
@@ -111,6 +116,9 @@ class Decoder(nn.Module):
         has_layer = config.readout.size is not None or self.ends_in_tanh
         joined = config.joined_size(context_size)
         self.readout_map = nn.Linear(joined, self.readout_size, bias=False) if has_layer else None
+        self.generation_gate = None
+        if config.copy is Copy.pointer_generator:
+            self.generation_gate = GenerationGate(context_size, self.stack.output_size, config.embedding_size)
 
     def remember(self, encoded: Encoded) -> Memory:
         """What the decoder sees of these sources at every position."""
@@ -147,7 +155,8 @@ class Decoder(nn.Module):
         if self.attention is not None:
             attended = self.attention(tops, memory)
             context, weights = drop(attended.context, masks.context), attended.weights
-        return Readouts(self.read_out(Part(tops, context, embedded, masks.output)), tokens, weights)
+        part = Part(tops, context, embedded, masks.output)
+        return Readouts(self.read_out(part), tokens, weights, self._gate(part))
 
     def unroll_stepwise(
         self,
@@ -176,21 +185,20 @@ class Decoder(nn.Module):
                 feeds.append(self.read_out(parts[-1], moves.read_out))
             state = State(done.layers, feeds[-1] if feeds else None, done.carried)
         fed_tokens = tokens if feedback is None else torch.stack(fed, 1)
-        if feeds:
+        if feeds and self.generation_gate is None:
             return Readouts(torch.stack(feeds, 1), fed_tokens, Part.all_weights(parts))
         whole = Part.stack(parts, masks.output)
-        return Readouts(self.read_out(whole), fed_tokens, whole.weights)
+        readout = torch.stack(feeds, 1) if feeds else self.read_out(whole)
+        return Readouts(readout, fed_tokens, whole.weights, self._gate(whole))
 
-    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor | None, State]:
-        """One position. tokens: (rows,), rows = sentences × width, sentence-major.
-
-        Returns the readout (rows, size), the attention weights (rows, source_time) and the state after it.
-        """
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Readouts, State]:
+        """One position, and the state after it. tokens: (rows,), rows = sentences × width, sentence-major."""
         mask = self.draw_masks(tokens.shape[0], 1, state).positions(1)[0]
         embedded = drop(self.embedding(tokens), mask.embedding)
         done = self.advance(embedded, state, memory, mask, Moves(None, self.attention, self.readout_map))
-        readout = self.read_out(Part(done.top, done.context, embedded, mask.output))
-        return readout, done.weights, State(done.layers, readout if self.feeds_readout else None, done.carried)
+        part = Part(done.top, done.context, embedded, mask.output)
+        found = Readouts(self.read_out(part), tokens, done.weights, self._gate(part))
+        return found, State(done.layers, found.readout if self.feeds_readout else None, done.carried)
 
     def advance(self, embedded: Tensor, state: State, memory: Memory, mask: Masks, moves: Moves) -> Position:
         """Move the stack by one position. embedded: (rows, embedding_size)."""
@@ -225,6 +233,13 @@ class Decoder(nn.Module):
         return drop(torch.tanh(readout) if self.ends_in_tanh else readout, part.mask)
 
     def draw_masks(self, batch: int, time: int, state: State) -> Masks:
+    def _gate(self, part: Part) -> Tensor | None:
+        """The logit of generating a word instead of copying one, where there is the choice."""
+        if self.generation_gate is None:
+            return None
+        assert part.context is not None
+        return self.generation_gate(part.context, part.top, part.embedded)
+
         """Dropout for a whole target, always drawn in this order, so that every way of computing drops the same."""
         dropout, like = self.config.dropout, state.layers[0]["hidden"]
 
@@ -241,7 +256,8 @@ class Decoder(nn.Module):
     def _own_tokens(self, feedback: Feedback, before: Part, position: int) -> Tensor:
         """What is fed at a position where the model speaks for itself; no gradient passes through the choice."""
         with torch.no_grad():
-            return feedback.tokens(self.read_out(before), position)
+            said = Readouts(self.read_out(before), before.top, before.weights, self._gate(before))
+            return feedback.tokens(said, position)
 
     def _begin(self, rows: int, time: int) -> Moves:
         attend = None if self.attention is None else self.attention.begin(rows, time)

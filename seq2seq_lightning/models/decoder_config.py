@@ -40,6 +40,13 @@ class Tie(Enum):
     all = "all"  # the target embedding and the source embedding
 
 
+class Copy(Enum):
+    """How words of the source can be written as they stand there."""
+
+    none = "none"
+    pointer_generator = "pointer_generator"  # by the attention that a gate mixes in (See et al. 2017)
+
+
 class ReadoutActivation(Enum):
     """What the readout does to what it joins."""
 
@@ -87,6 +94,8 @@ class DecoderConfig:
     dropout: DecoderDropout = field(default_factory=DecoderDropout)
 
     @property
+    copy: Copy = Copy.none  # none | pointer_generator; needs attention
+    coverage_loss: float = 0.0  # weight of the loss on attending twice (See et al. 2017); needs attention
     def layout(self) -> Layout:
         """The form of the stack."""
         return Layout(self.hidden_size, self.layers, self.residual, self.norm, self.norm_place)
@@ -161,5 +170,27 @@ class DecoderConfig:
             found.append(
                 f"`model.decoder.dropout.context={self.dropout.context}` has no context to drop from with "
                 f"`model.decoder.context=initial`. Set it to 0.0 or choose another context."
+            )
+        return found
+        found += self._problems_of_copying()
+
+    def _problems_of_copying(self) -> list[str]:
+        found = []
+        if self.coverage_loss < 0:
+            found.append(f"`model.decoder.coverage_loss={self.coverage_loss}` must be at least 0.0 (1.0 is usual).")
+        if self.context is Context.attention:
+            return found
+        seen = self.context.value
+        if self.copy is not Copy.none:
+            found.append(
+                f"`model.decoder.copy={self.copy.value}` copies what an attention points at, but "
+                f"`model.decoder.context={seen}` has none. Set `model.decoder.context=attention` or "
+                f"`model.decoder.copy=none`."
+            )
+        if self.coverage_loss > 0:
+            found.append(
+                f"`model.decoder.coverage_loss={self.coverage_loss}` looks at attention weights, but "
+                f"`model.decoder.context={seen}` has none. Set `model.decoder.context=attention` or "
+                f"`model.decoder.coverage_loss=0.0`."
             )
         return found

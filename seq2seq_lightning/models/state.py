@@ -45,6 +45,7 @@ class Memory:
     keys: Tensor | None = None  # (sentences, …): states as the attention compares queries with them, made once
     context: Tensor | None = None  # (sentences, size): the fixed context of `every_step`
     values: Tensor | None = None  # (sentences, …): what the attention sums, where it is not the states
+    copy_ids: Tensor | None = None  # (sentences, source_time): source words as ids of the target, for copying
 
     @cached_property
     def is_padding(self) -> Tensor:
