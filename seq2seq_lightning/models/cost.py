@@ -42,7 +42,8 @@ def multiply_adds(model: Seq2Seq, positions: Positions, rows: int = 1) -> dict[s
     rows: how many targets are written per source: 1 in training, the beam width in search.
     """
     decoder, encoder = model.decoder, model.encoder.stack
-    final_states = sum(weights(layer.projection) for layer in encoder.layers) * len(encoder.bridged)
+    handed_over = len(encoder.layers[0].cell.handed_over())
+    final_states = sum(weights(layer.projection) for layer in encoder.layers) * handed_over
     keys, attention = _of_attention(decoder.attention, encoder.output_size, positions)
     return {
         "encoder": weights(encoder) * positions.source + final_states * positions.sentences,

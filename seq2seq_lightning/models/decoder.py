@@ -19,6 +19,7 @@ from seq2seq_lightning.models.decoder_config import Context, Copy, DecoderConfig
 from seq2seq_lightning.models.deferred import DeferredEmbedding, DeferredLinear
 from seq2seq_lightning.models.dropout import Masks, draw_mask, drop
 from seq2seq_lightning.models.encoder import Encoded
+from seq2seq_lightning.models.feedback import Feedback, Readouts
 from seq2seq_lightning.models.stack import Stack
 from seq2seq_lightning.models.state import Carried, CellState, Memory, State
 
@@ -46,6 +47,13 @@ class Part:
         weights = [part.weights for part in parts if part.weights is not None]
         return torch.stack(weights, 1) if weights else None
 
+    def select(self, rows: Tensor) -> Part:
+        """Some rows of one position. rows: (n,)."""
+        context, mask, weights = (
+            None if value is None else value[rows] for value in (self.context, self.mask, self.weights)
+        )
+        return Part(self.top[rows], context, self.embedded[rows], mask, weights)
+
 
 @dataclass(frozen=True)
 class Position:
@@ -59,33 +67,12 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Readouts:
-    """What training needs of the decoder: the output layer is applied in the loss.
-
-    Of a single position, as in a step, everything is (rows, …) instead of (batch, target_time, …).
-    """
-
-    readout: Tensor  # (batch, target_time, size)
-    fed_tokens: Tensor  # (batch, target_time): what was fed at each position
-    attention: Tensor | None = None  # (batch, target_time, source_time): the weights; None without an attention
-    gate: Tensor | None = None  # (batch, target_time): the logit of generating, where words can be copied
-
-
-@dataclass(frozen=True)
 class Moves:
     """The parts of a step; within a loop they share work between positions."""
 
     cells: list[CellStep] | None
     attend: Attend | None
     read_out: Callable[[Tensor], Tensor] | None
-
-
-@dataclass(frozen=True)
-class Feedback:
-    """The model's own tokens for the positions where not every row is fed the gold one."""
-
-    at: list[bool]  # per position, whether any row is fed its own token there
-    tokens: Callable[[Readouts, int], Tensor]  # (what the previous position gave, position) → what to feed (batch,)
 
 
 class Decoder(nn.Module):
@@ -137,11 +124,13 @@ class Decoder(nn.Module):
         feed = hidden.new_zeros(hidden.shape[0], self.readout_size) if self.feeds_readout else None
         return State(layers, feed, None if self.attention is None else self.attention.start(memory))
 
-    def unroll(self, tokens: Tensor, state: State, memory: Memory, masks: Masks | None = None) -> Readouts:
+    def unroll(
+        self, tokens: Tensor, state: State, memory: Memory, masks: Masks | None = None, truncate: int | None = None
+    ) -> Readouts:
         """All positions at once, where the architecture permits it.
 
         tokens: (batch, target_time), what is fed at each position; masks: dropout that several passes share, None to
-        draw it here.
+        draw it here; truncate: gradients of the state end at every so many positions, None: nowhere.
         """
         assert self.is_fusible
         batch, time = tokens.shape
@@ -165,20 +154,28 @@ class Decoder(nn.Module):
         memory: Memory,
         feedback: Feedback | None = None,
         masks: Masks | None = None,
+        truncate: int | None = None,
     ) -> Readouts:
         """One position after the other, feeding the model's own tokens where asked.
 
-        tokens: (batch, target_time), the gold inputs; masks: as for `unroll`.
+        tokens: (batch, target_time), the gold inputs; masks, truncate: as for `unroll`.
         """
         batch, time = tokens.shape
-        masks, moves = masks or self.draw_masks(batch, time, state), self._begin(batch, time)
+        masks = masks or self.draw_masks(batch, time, state)
+        moves = self.begin(batch, time, masks)
         fed, embeddings = list(tokens.unbind(1)), self._embeddings(tokens, feedback)
         parts: list[Part] = []
         feeds: list[Tensor] = []
         for position, mask in enumerate(masks.positions(time)):
-            if feedback is not None and feedback.at[position]:
-                fed[position] = self._own_tokens(feedback, parts[-1], position)
-            embedded = drop(embeddings(fed[position]), mask.embedding)
+            ends = truncate is not None and position > 0 and position % truncate == 0
+            state = state.map(Tensor.detach) if ends else state
+            rows = None if feedback is None else feedback.at(position)
+            if feedback is None or rows is None:
+                embedded = embeddings(fed[position])
+            else:
+                own = self._own(feedback, parts[-1], feeds, rows, position)
+                fed[position], embedded = self._hear(fed[position], rows, own.detach() if ends else own, embeddings)
+            embedded = drop(embedded, mask.embedding)
             done = self.advance(embedded, state, memory, mask, moves)
             parts.append(Part(done.top, done.context, embedded, mask.output, done.weights))
             if self.feeds_readout:
@@ -232,7 +229,6 @@ class Decoder(nn.Module):
             readout = (readout_map or self.readout_map)(readout)
         return drop(torch.tanh(readout) if self.ends_in_tanh else readout, part.mask)
 
-    def draw_masks(self, batch: int, time: int, state: State) -> Masks:
     def _gate(self, part: Part) -> Tensor | None:
         """The logit of generating a word instead of copying one, where there is the choice."""
         if self.generation_gate is None:
@@ -240,31 +236,66 @@ class Decoder(nn.Module):
         assert part.context is not None
         return self.generation_gate(part.context, part.top, part.embedded)
 
+    def draw_masks(self, batch: int, time: int, state: State) -> Masks:
         """Dropout for a whole target, always drawn in this order, so that every way of computing drops the same."""
         dropout, like = self.config.dropout, state.layers[0]["hidden"]
 
         def draw(size: int, probability: float) -> Tensor | None:
-            return draw_mask((batch, time, size), probability, self.training, like)
+            return draw_mask((batch, 1 if dropout.variational else time, size), probability, self.training, like)
 
         return Masks(
             draw(self.config.embedding_size, dropout.embedding),
-            [draw(self.stack.output_size, dropout.layers) for _ in range(self.config.layers - 1)],
+            self.stack.draw(dropout, batch, time, self.training, like),
             draw(self.context_size, dropout.context),
             draw(self.readout_size, dropout.output),
         )
 
-    def _own_tokens(self, feedback: Feedback, before: Part, position: int) -> Tensor:
-        """What is fed at a position where the model speaks for itself; no gradient passes through the choice."""
-        with torch.no_grad():
-            said = Readouts(self.read_out(before), before.top, before.weights, self._gate(before))
-            return feedback.tokens(said, position)
+    def recur(
+        self, tokens: Tensor, layers: tuple[CellState, ...], memory: Memory, mask: Masks, moves: Moves
+    ) -> tuple[Part, tuple[CellState, ...]]:
+        """Move the stack by one position where nothing else is carried on; the attention is not asked yet.
 
-    def _begin(self, rows: int, time: int) -> Moves:
+        tokens: (batch,). Returns what the readout joins, but for the attention's context, and the state after it.
+        """
+        embedded = drop(self.embedding(tokens), mask.embedding)
+        context = None if memory.context is None else drop(memory.context, mask.context)
+        joined = embedded if context is None else torch.cat((embedded, context), dim=1)
+        top, layers = self.stack.step(joined, layers, mask.layers, moves.cells)
+        return Part(top, context, embedded, mask.output), layers
+
+    def say(self, part: Part) -> Readouts:
+        """What the output layer reads of one position, (rows, …)."""
+        return Readouts(self.read_out(part), None, part.weights, self._gate(part))
+
+    def _own(self, feedback: Feedback, before: Part, feeds: list[Tensor], rows: Tensor, position: int) -> Tensor:
+        """What these rows choose to hear: ids (n,), or weights (n, vocab), which alone carry gradients."""
+        with torch.set_grad_enabled(feedback.mixes and torch.is_grad_enabled()):
+            some = before.select(rows)
+            readout = feeds[-1][rows] if feeds else self.read_out(some)
+            return feedback.choose(Readouts(readout, None, some.weights, self._gate(some)), rows, position)
+
+    def _hear(
+        self, gold: Tensor, rows: Tensor, own: Tensor, embeddings: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """The tokens fed at a position (batch,), and their embeddings, which these rows may have mixed."""
+        if not own.is_floating_point():
+            tokens = gold.index_copy(0, rows, own)
+            return tokens, embeddings(tokens)
+        assert self.embedding.padding_idx is not None
+        # the embedding of pad is zero, and is to stay so: it takes part in no mixture
+        weights = own.index_fill(1, torch.tensor(self.embedding.padding_idx, device=own.device), 0.0)
+        tokens = gold.index_copy(0, rows, own.detach().argmax(-1))
+        embedded = embeddings(tokens)
+        mixed = weights.to(embedded.dtype) @ self.embedding.weight
+        return tokens, embedded.index_copy(0, rows, mixed.to(embedded.dtype))
+
+    def begin(self, rows: int, time: int, masks: Masks) -> Moves:
+        """What a loop over the next ``time`` positions of as many rows shares between them."""
         attend = None if self.attention is None else self.attention.begin(rows, time)
         read_out: Callable[[Tensor], Tensor] | None = self.readout_map
         if self.readout_map is not None and self.feeds_readout and torch.is_grad_enabled():
             read_out = DeferredLinear(self.readout_map.weight, None, rows, time)
-        return Moves(self.stack.begin(rows, time), attend, read_out)
+        return Moves(self.stack.begin(rows, time, masks.layers), attend, read_out)
 
     def _embeddings(self, tokens: Tensor, feedback: Feedback | None) -> Callable[[Tensor], Tensor]:
         """What looks up the tokens fed at one position after the other: gold ones are looked up all at once."""

@@ -72,6 +72,10 @@ class DecoderDropout:
     layers: float = 0.0  # of what a layer reads from the one below
     context: float = 0.0  # of the context, wherever it goes
     output: float = 0.0  # of the readout
+    variational: bool = False  # whether all positions of a target share their masks (Gal and Ghahramani 2016)
+    recurrent: float = 0.0  # of the state as the recurrent matrices read it, one mask for all positions
+    zoneout: float = 0.0  # of keeping a unit's previous value (Krueger et al. 2017)
+    weight: float = 0.0  # of the elements of the recurrent matrices, one mask per update (Merity et al. 2018)
 
 
 @dataclass
@@ -82,7 +86,7 @@ class DecoderConfig:
     embedding_size: int = 128
     hidden_size: int = 256
     layers: int = 1
-    residual: Residual = Residual.none  # none | add, from the second layer on
+    residual: Residual = Residual.none  # none | add | concat, from the second layer on
     norm: Norm = Norm.none  # none | layer, one per layer
     norm_place: NormPlace = NormPlace.before  # before | after the cell
     context: Context = Context.attention  # initial | every_step | attention
@@ -90,15 +94,25 @@ class DecoderConfig:
     input_feeding: bool = False  # whether the readout joins the next input; needs attention
     summary: Summary = Summary.last  # last | mean: the vector of `context=every_step`
     tie: Tie = Tie.none  # none | decoder | all
+    copy: Copy = Copy.none  # none | pointer_generator; needs attention
+    coverage_loss: float = 0.0  # weight of the loss on attending twice (See et al. 2017); needs attention
     readout: ReadoutConfig = field(default_factory=ReadoutConfig)
     dropout: DecoderDropout = field(default_factory=DecoderDropout)
 
     @property
-    copy: Copy = Copy.none  # none | pointer_generator; needs attention
-    coverage_loss: float = 0.0  # weight of the loss on attending twice (See et al. 2017); needs attention
     def layout(self) -> Layout:
         """The form of the stack."""
         return Layout(self.hidden_size, self.layers, self.residual, self.norm, self.norm_place)
+
+    @property
+    def output_size(self) -> int:
+        """The size of what the stack gives."""
+        return self.layout.output_size
+
+    @property
+    def query_size(self) -> int:
+        """The size of what asks the attention: the top state before the position, or the top output at it."""
+        return self.hidden_size if self.asks_before else self.output_size
 
     @property
     def asks_before(self) -> bool:
@@ -118,7 +132,7 @@ class DecoderConfig:
     def joined_size(self, context_size: int) -> int:
         """The size of [state; context; embedding] as the readout joins it."""
         sees = self.readout.context and self.context is not Context.initial
-        return self.hidden_size + sees * context_size + self.readout.embedding * self.embedding_size
+        return self.output_size + sees * context_size + self.readout.embedding * self.embedding_size
 
     def readout_size(self, context_size: int) -> int:
         """The size of what the output layer reads."""
@@ -166,13 +180,13 @@ class DecoderConfig:
                 "`model.decoder.readout.context=false` leaves the context of `model.decoder.query=current` unread: it "
                 "reaches the readout alone. Set `model.decoder.readout.context=true` or `model.decoder.query=previous`."
             )
+        found += self._problems_of_copying()
         if self.dropout.context and self.context is Context.initial:
             found.append(
                 f"`model.decoder.dropout.context={self.dropout.context}` has no context to drop from with "
                 f"`model.decoder.context=initial`. Set it to 0.0 or choose another context."
             )
         return found
-        found += self._problems_of_copying()
 
     def _problems_of_copying(self) -> list[str]:
         found = []

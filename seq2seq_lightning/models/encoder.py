@@ -21,6 +21,10 @@ class EncoderDropout:
     embedding: float = 0.0  # of the embeddings
     layers: float = 0.0  # of what a layer reads from the one below
     output: float = 0.0  # of the encoder states
+    variational: bool = False  # whether all positions of a sequence share their masks (Gal and Ghahramani 2016)
+    recurrent: float = 0.0  # of the state as the recurrent matrices read it, one mask for all positions
+    zoneout: float = 0.0  # of keeping a unit's previous value (Krueger et al. 2017)
+    weight: float = 0.0  # of the elements of the recurrent matrices, one mask per update (Merity et al. 2018)
 
 
 @dataclass
@@ -29,13 +33,15 @@ class EncoderConfig:
 
     cell: CellConfig | None = None  # null: as `model/cell`
     embedding_size: int = 128
+    input_projection: int | None = None  # size of a linear map between embedding and first layer; null: none
     hidden_size: int = 256  # per direction
     layers: int = 1
-    direction: Direction = Direction.forward  # forward | bidirectional
+    direction: Direction = Direction.forward  # forward | bidirectional | bidirectional_first (layer only)
     combine: Combine = Combine.concat  # concat | sum | project (2h → h, per layer), final states included
-    residual: Residual = Residual.none  # none | add, from the second layer on
+    residual: Residual = Residual.none  # none | add | concat, from the second layer on
     norm: Norm = Norm.none  # none | layer, one per layer
     norm_place: NormPlace = NormPlace.before  # before | after the cell
+    pyramid: int = 0  # boundaries between layers, the lowest first, at which pairs of positions become one
     dropout: EncoderDropout = field(default_factory=EncoderDropout)
 
     @property
@@ -49,11 +55,12 @@ class EncoderConfig:
             self.norm_place,
             self.direction,
             self.combine,
+            self.pyramid,
         )
 
     @property
     def output_size(self) -> int:
-        """The size of an encoder state, and of a final state."""
+        """The size of an encoder state."""
         return self.layout.output_size
 
     def problems(self) -> list[str]:
@@ -63,16 +70,21 @@ class EncoderConfig:
             found += at_least_one(f"model.encoder.{name}", getattr(self, name))
         for name in ("embedding", "layers", "output"):
             found += probability(f"model.encoder.dropout.{name}", getattr(self.dropout, name))
-        return found
+        return found + at_least_one("model.encoder.input_projection", self.input_projection)
 
 
 @dataclass(frozen=True)
 class Encoded:
     """What the encoder made of a batch of sources."""
 
-    states: Tensor  # (batch, source_time, size), not to be trusted at padding
+    states: Tensor  # (batch, source_time, size), not to be trusted at padding; with a pyramid fewer than was read
     mask: Tensor  # (batch, source_time) bool, True real
     final_state: tuple[CellState, ...]  # per layer, (batch, size) each; two directions combined as the layers are
+
+    @property
+    def maximum(self) -> Tensor:
+        """The largest value of each unit over a sentence's real states, (batch, size)."""
+        return self.states.masked_fill(~self.mask.unsqueeze(2), -torch.inf).amax(1)
 
     @property
     def mean(self) -> Tensor:
@@ -89,24 +101,30 @@ class Encoder(nn.Module):
         assert config.cell is not None
         self.dropout = config.dropout
         self.embedding = nn.Embedding(vocab_size, config.embedding_size, padding_idx=pad_id)
-        self.stack = Stack(config.cell, config.layout, config.embedding_size)
+        projected = config.input_projection
+        self.input_projection = None if projected is None else nn.Linear(config.embedding_size, projected)
+        self.stack = Stack(config.cell, config.layout, projected or config.embedding_size)
 
     def forward(self, source: Tensor, lengths: Tensor) -> Encoded:
         """Read a batch. source: (batch, source_time) ids; lengths: (batch,) int64 on the CPU."""
-        embedded = self.embedding(source)
-        embedded = drop(embedded, draw_mask(embedded.shape, self.dropout.embedding, self.training, embedded))
+        embedded = self._drop(self.embedding(source), self.dropout.embedding)
+        inputs = embedded if self.input_projection is None else self.input_projection(embedded)
         unequal = None if int(lengths.min()) == source.shape[1] else lengths
-        states, final_state = self.stack.unroll(embedded, None, unequal, self._layer_masks(embedded))
-        states = drop(states, draw_mask(states.shape, self.dropout.output, self.training, states))
-        return Encoded(states, real_positions(lengths, source), final_state)
+        noise = self.stack.draw(self.dropout, inputs.shape[0], inputs.shape[1], self.training, embedded)
+        states, ends = self.stack.unroll(inputs, None, unequal, noise)
+        for _ in range(self.stack.layout.pyramid):
+            lengths = (lengths + 1) // 2
+        handed_over = self.stack.layers[0].cell.handed_over()
+        final_state = tuple({name: end[name] for name in handed_over} for end in ends)
+        return Encoded(self._drop(states, self.dropout.output), real_positions(lengths, states), final_state)
 
-    def _layer_masks(self, embedded: Tensor) -> list[Tensor | None]:
-        shape = (*embedded.shape[:2], self.stack.output_size)
-        above_first = range(len(self.stack.layers) - 1)
-        return [draw_mask(shape, self.dropout.layers, self.training, embedded) for _ in above_first]
+    def _drop(self, values: Tensor, probability: float) -> Tensor:
+        """Dropout of (batch, time, size), with one mask for all positions where it is variational."""
+        shape = (values.shape[0], 1 if self.dropout.variational else values.shape[1], values.shape[2])
+        return drop(values, draw_mask(shape, probability, self.training, values))
 
 
-def real_positions(lengths: Tensor, source: Tensor) -> Tensor:
-    """The mask that lengths describe, on the device of ``source``: (batch, source_time) bool, True real."""
-    mask = torch.arange(source.shape[1]) < lengths.unsqueeze(1)
-    return mask.to(source.device, non_blocking=True)
+def real_positions(lengths: Tensor, states: Tensor) -> Tensor:
+    """The mask that lengths describe, on the device of ``states``: (batch, source_time) bool, True real."""
+    mask = torch.arange(states.shape[1]) < lengths.unsqueeze(1)
+    return mask.to(states.device, non_blocking=True)

@@ -11,7 +11,8 @@ from seq2seq_lightning.models.decoder_config import Context, DecoderConfig, Summ
 from seq2seq_lightning.models.encoder import EncoderConfig
 from seq2seq_lightning.models.initialisation import InitialisationConfig
 from seq2seq_lightning.models.rules import own_name
-from seq2seq_lightning.models.stack import Combine, Direction, Norm, NormPlace
+from seq2seq_lightning.models.stack import Norm, NormPlace
+from seq2seq_lightning.models.stack_rules import stack_problems
 
 
 @dataclass
@@ -45,10 +46,17 @@ class ModelConfig:
     @property
     def bridge_sizes(self) -> BridgeSizes:
         """The two ends of the bridge."""
-        both = self.encoder.direction is Direction.bidirectional and self.encoder.combine is Combine.concat
-        note = f" ({self.encoder.hidden_size} × 2 directions)" if both else ""
         encoder, decoder = self.encoder, self.decoder
-        return BridgeSizes(encoder.output_size, encoder.layers, decoder.hidden_size, decoder.layers, note)
+        finals = encoder.layout.final_sizes
+        return BridgeSizes(finals, encoder.output_size, encoder.hidden_size, decoder.hidden_size, decoder.layers)
+
+    @property
+    def context_size(self) -> int:
+        """The size of what the decoder sees of the source at a position."""
+        decoder, encoder = self.decoder, self.encoder
+        if decoder.context is Context.every_step and decoder.summary is Summary.last:
+            return encoder.layout.final_sizes[-1]
+        return encoder.output_size
 
     @property
     def is_fusible(self) -> bool:
@@ -61,8 +69,8 @@ class ModelConfig:
     def reads_encoder_states(self) -> bool:
         """Whether anything but the final states of the encoder is used."""
         averages = self.decoder.context is Context.every_step and self.decoder.summary is Summary.mean
-        takes_mean = self.bridge is not None and self.bridge.takes_mean()
-        return self.decoder.context is Context.attention or averages or takes_mean
+        takes_states = self.bridge is not None and self.bridge.takes_states()
+        return self.decoder.context is Context.attention or averages or takes_states
 
 
 def check(config: ModelConfig) -> list[str]:
@@ -70,6 +78,8 @@ def check(config: ModelConfig) -> list[str]:
     config = config.completed()
     found = _names(config) + config.encoder.problems() + config.decoder.problems()
     found += config.initialisation.problems()
+    if not found:
+        found += stack_problems("model.encoder", config.encoder) + stack_problems("model.decoder", config.decoder)
     if found:
         return found  # the rules between parts speak of sizes, which must be sound first
     assert config.bridge is not None
@@ -120,14 +130,14 @@ def _problems_of_attention(config: ModelConfig) -> list[str]:
     if config.decoder.context is not Context.attention:
         return []
     assert config.attention is not None
-    return config.attention.problems(config.decoder.hidden_size, config.encoder.output_size)
+    return config.attention.problems(config.decoder.query_size, config.encoder.output_size)
 
 
 def _problems_of_tying(config: ModelConfig) -> list[str]:
     decoder, encoder, found = config.decoder, config.encoder, []
     if decoder.tie is Tie.none:
         return []
-    readout = decoder.readout_size(encoder.output_size)
+    readout = decoder.readout_size(config.context_size)
     if readout != decoder.embedding_size:
         found.append(
             f"`model.decoder.tie={decoder.tie.value}` shares the target embedding with the output layer, which needs "

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,16 +12,26 @@ from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.models.attention import build_attention
 from seq2seq_lightning.models.bridges import build_bridge
 from seq2seq_lightning.models.copying import mixed_log_probs
-from seq2seq_lightning.models.decoder import Decoder, Feedback, Readouts
+from seq2seq_lightning.models.decoder import Decoder
 from seq2seq_lightning.models.decoder_config import Context, Tie
+from seq2seq_lightning.models.dropout import Masks
 from seq2seq_lightning.models.encoder import Encoder
+from seq2seq_lightning.models.feedback import FedBack, Feedback, Manner, Readouts
 from seq2seq_lightning.models.initialisation import initialise
 from seq2seq_lightning.models.model_config import ModelConfig, check, tying_problems
+from seq2seq_lightning.models.own_tokens import find_parallel, find_stepwise
 from seq2seq_lightning.models.state import Memory, State, StepOutput
 from seq2seq_lightning.randomness import seeded
 
-FedBack = Callable[[Tensor, int], Tensor]
-"""(logits (batch, vocab), position) → the tokens (batch,) to feed at that position."""
+
+@dataclass(frozen=True)
+class Begun:
+    """A target about to be read: its sources read, its dropout drawn, so that several passes share both."""
+
+    target_inputs: Tensor  # (batch, target_time), bos y1 … yn
+    memory: Memory
+    state: State
+    masks: Masks
 
 
 class Seq2Seq(nn.Module):
@@ -42,8 +51,8 @@ class Seq2Seq(nn.Module):
         attention = None
         if decoder.context is Context.attention:
             assert config.attention is not None
-            attention = build_attention(config.attention, decoder.hidden_size, encoder.output_size)
-        self.decoder = Decoder(decoder, attention, target_vocab, encoder.output_size, pad_id, config.is_fusible)
+            attention = build_attention(config.attention, decoder.query_size, encoder.output_size)
+        self.decoder = Decoder(decoder, attention, target_vocab, config.context_size, pad_id, config.is_fusible)
         self.bridge = build_bridge(config.bridge, config.bridge_sizes, self.decoder.stack.bridged)
         self.output_layer = nn.Linear(self.decoder.readout_size, target_vocab)
         self.unk_id, self.coverage_loss = unk_id, decoder.coverage_loss
@@ -81,23 +90,53 @@ class Seq2Seq(nn.Module):
         gold_mask: Tensor | None = None,
         fed_back: FedBack | None = None,
         copy_ids: Tensor | None = None,
+        manner: Manner | None = None,
+    ) -> Readouts:
+        """The readout at every target position; see `begin` and `unroll`."""
+        return self.unroll(self.begin(source, source_lengths, target_inputs, copy_ids), gold_mask, fed_back, manner)
+
+    def begin(
+        self, source: Tensor, source_lengths: Tensor, target_inputs: Tensor, copy_ids: Tensor | None = None
+    ) -> Begun:
+        """Read the sources and draw the dropout of the target. target_inputs: (batch, target_time), bos y1 … yn."""
+        memory, state = self.start(source, source_lengths, copy_ids)
+        masks = self.decoder.draw_masks(*target_inputs.shape, state)
+        return Begun(self._known(target_inputs), memory, state, masks)
+
+    def unroll(
+        self,
+        begun: Begun,
+        gold_mask: Tensor | None = None,
+        fed_back: FedBack | None = None,
+        manner: Manner | None = None,
     ) -> Readouts:
         """The readout at every target position, each fed with the gold token or with the model's own previous one.
 
-        target_inputs: (batch, target_time), bos y1 … yn; gold_mask: (batch, target_time) bool, False where `fed_back`
-        chooses from the logits of the position before (never the first); None feeds gold everywhere. Without an own
-        token the positions are computed at once where the architecture permits it.
+        gold_mask: (batch, target_time) bool, False where `fed_back` chooses from the scores of the position before
+        (never the first); None feeds gold everywhere. Where the architecture permits it all positions are computed at
+        once: of the gold tokens, or of own ones that were found before without gradient.
         """
-        memory, state = self.start(source, source_lengths, copy_ids)
-        feedback = None if gold_mask is None else self._feedback(target_inputs, memory, gold_mask, fed_back)
-        return self.decode(target_inputs, state, memory, feedback)
+        manner, decoder = manner or Manner(), self.decoder
+        tokens, state, memory, masks = begun.target_inputs, begun.state, begun.memory, begun.masks
+        feedback = None if gold_mask is None else self._feedback(memory, gold_mask, fed_back, manner)
+        if not decoder.is_fusible or (feedback is not None and feedback.mixes):
+            assert not manner.parallel, "needs a decoder that carries nothing but its state, and tokens"
+            return decoder.unroll_stepwise(tokens, state, memory, feedback, masks, manner.truncate)
+        passes = 0
+        if feedback is not None:
+            given = (decoder, tokens, state, memory, masks, feedback)
+            if manner.parallel:
+                tokens, passes = find_parallel(*given, manner.extra_passes)
+            else:
+                tokens, passes = find_stepwise(*given), 1
+        readouts = decoder.unroll(tokens, state, memory, masks, manner.truncate)
+        return replace(readouts, passes=passes + 1)
 
-    def decode(self, target_inputs: Tensor, state: State, memory: Memory, feedback: Feedback | None = None) -> Readouts:
-        """The readouts of sources read before: state and memory with one entry per row of target_inputs."""
-        target_inputs = self._known(target_inputs)
-        if feedback is None and self.decoder.is_fusible:
-            return self.decoder.unroll(target_inputs, state, memory)
-        return self.decoder.unroll_stepwise(target_inputs, state, memory, feedback)
+    def decode(self, target_inputs: Tensor, state: State, memory: Memory) -> Readouts:
+        """The readouts of gold tokens over sources read before: state and memory with one entry per row."""
+        return self.unroll(
+            Begun(self._known(target_inputs), memory, state, self.decoder.draw_masks(*target_inputs.shape, state))
+        )
 
     def step(self, tokens: Tensor, state: State, memory: Memory) -> StepOutput:
         """The step protocol of search. tokens: (rows,), rows = sentences × width, sentence-major."""
@@ -140,22 +179,16 @@ class Seq2Seq(nn.Module):
             return layer(readout)
         return aligned_logits(readout, layer.weight, layer.bias)
 
-    def _feedback(
-        self, target_inputs: Tensor, memory: Memory, gold_mask: Tensor, fed_back: FedBack | None
-    ) -> Feedback | None:
-        """None where the mask is gold throughout; this is the one place where the host waits for the mask."""
-        at = (~gold_mask).any(dim=0).tolist()
-        if not any(at):
-            return None
-        assert fed_back is not None, "a mask that is not gold throughout needs a source of tokens"
-        assert not at[0], "the first position feeds bos"
-        choose = fed_back
+    def _feedback(self, memory: Memory, gold_mask: Tensor, fed_back: FedBack | None, manner: Manner) -> Feedback | None:
+        """None where the mask is gold throughout."""
 
-        def tokens(before: Readouts, position: int) -> Tensor:
-            chosen = choose(self.scores(before, memory), position)
-            return self._known(torch.where(gold_mask[:, position], target_inputs[:, position], chosen))
+        def choose(said: Readouts, rows: Tensor, position: int | Tensor) -> Tensor:
+            assert fed_back is not None, "a mask that is not gold throughout needs a source of tokens"
+            ids = None if memory.copy_ids is None else memory.copy_ids[rows]
+            chosen = fed_back(self.scores(said, replace(memory, copy_ids=ids)), rows, position)
+            return chosen if manner.mixes else self._known(chosen)
 
-        return Feedback(at, tokens)
+        return Feedback.where(~gold_mask, choose, manner.mixes)
 
 
 def build_model(

@@ -15,7 +15,7 @@ from seq2seq_lightning.models.cells.lstm import LSTMConfig
 from seq2seq_lightning.models.encoder import Encoded
 from seq2seq_lightning.models.stack import Layout, Stack
 
-SIZES = BridgeSizes(encoder_size=3, encoder_layers=2, decoder_size=3, decoder_layers=2)
+SIZES = BridgeSizes(final_sizes=(3, 3), states_size=3, direction_size=3, decoder_size=3, decoder_layers=2)
 MASK = torch.tensor([[True, True], [True, False]])
 STATES = torch.arange(12.0).view(2, 2, 3)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import layer_norm
 
 from seq2seq_lightning.models.cells.gru import GRUConfig
+from seq2seq_lightning.models.dropout import LayerNoise
 from seq2seq_lightning.models.stack import Combine, Direction, Layout, Norm, NormPlace, Reading, Residual, Stack
 from tests.models.variants import close
 
@@ -37,19 +38,19 @@ def test_a_row_is_reversed_within_its_own_length() -> None:
 def test_the_residual_starts_with_the_second_layer() -> None:
     stack, inputs = made(residual=Residual.add)
     first = cell(stack, 0, inputs)
-    close(stack.unroll(inputs, None, None, [None])[0], first + cell(stack, 1, first))
+    close(stack.unroll(inputs, None, None)[0], first + cell(stack, 1, first))
 
 
 def test_a_norm_before_acts_on_what_the_cell_reads() -> None:
     stack, inputs = made(**NORMED)
     first = cell(stack, 0, layer_norm(inputs, (4,)))
-    close(stack.unroll(inputs, None, None, [None])[0], first + cell(stack, 1, layer_norm(first, (4,))))
+    close(stack.unroll(inputs, None, None)[0], first + cell(stack, 1, layer_norm(first, (4,))))
 
 
 def test_a_norm_after_acts_on_the_sum() -> None:
     stack, inputs = made(norm_place=NormPlace.after, **NORMED)
     first = layer_norm(cell(stack, 0, inputs), (4,))
-    close(stack.unroll(inputs, None, None, [None])[0], layer_norm(first + cell(stack, 1, first), (4,)))
+    close(stack.unroll(inputs, None, None)[0], layer_norm(first + cell(stack, 1, first), (4,)))
 
 
 def test_each_layer_has_a_norm_of_its_own() -> None:
@@ -63,7 +64,7 @@ def test_dropout_between_layers_spares_the_residual() -> None:
     stack, inputs = made(residual=Residual.add)
     mask = torch.tensor([0.0, 2.0, 0.0, 2.0]).double().expand(2, 3, 4)
     first = cell(stack, 0, inputs)
-    close(stack.unroll(inputs, None, None, [mask])[0], first + cell(stack, 1, first * mask))
+    close(stack.unroll(inputs, None, None, [LayerNoise(), LayerNoise(mask)])[0], first + cell(stack, 1, first * mask))
 
 
 @pytest.mark.parametrize("combine", Combine, ids=str)
@@ -83,8 +84,8 @@ def test_two_directions_are_combined_per_layer_and_at_the_end(combine: Combine) 
         case Combine.project:
             assert layer.projection is not None
             expected, end = layer.projection(joined), layer.projection(ends)
-    outputs, final = layer.unroll(inputs, None, Reading.of(inputs, None), None)
+    outputs, final = layer.unroll(inputs, None, Reading.of(inputs, None))
     close(outputs, expected)
     close(final["hidden"], end)
     assert stack.output_size == outputs.shape[2] == (8 if combine is Combine.concat else 4)
-    assert stack.unroll(inputs, None, None, [None])[0].shape[2] == stack.output_size
+    assert stack.unroll(inputs, None, None)[0].shape[2] == stack.output_size

@@ -18,22 +18,35 @@ class BridgeSource(Enum):
     last = "last"  # each layer's final state to the decoder's layer of the same number
     top = "top"  # the last layer's final state to every layer
     mean = "mean"  # the mean encoder state over real positions, to every layer and every named state
+    max = "max"  # the largest value of each unit over real positions, likewise
 
 
 @dataclass(frozen=True)
 class BridgeSizes:
     """The two ends of a bridge; with two directions a final state is combined as the encoder's layers are."""
 
-    encoder_size: int
-    encoder_layers: int
+    final_sizes: tuple[int, ...]  # of the encoder's final states, per layer
+    states_size: int  # of the encoder states
+    direction_size: int  # of one direction of the encoder
     decoder_size: int
     decoder_layers: int
-    encoder_note: str = ""  # how the encoder's size comes about, for messages
 
-    @property
-    def written(self) -> str:
-        """The encoder's size as a message shows it."""
-        return f"{self.encoder_size}{self.encoder_note}"
+    def taken(self, source: BridgeSource) -> tuple[int, ...]:
+        """The size of what each layer of the decoder is given."""
+        match source:
+            case BridgeSource.last:
+                return self.final_sizes
+            case BridgeSource.top:
+                return self.final_sizes[-1:] * self.decoder_layers
+            case BridgeSource.mean | BridgeSource.max:
+                return (self.states_size,) * self.decoder_layers
+
+    def written(self, size: int) -> str:
+        """A size on the encoder's side as a message shows it."""
+        is_joined = size not in self.final_sizes
+        if is_joined:
+            return f"{size} (its states, joined by `model.encoder.residual=concat`)"
+        return f"{size} ({self.direction_size} × 2 directions)" if size == 2 * self.direction_size else f"{size}"
 
 
 @dataclass
@@ -51,7 +64,7 @@ class BridgeConfig:
         """Whether nothing of the source crosses, without this having been asked for by name."""
         return False
 
-    def takes_mean(self) -> bool:
+    def takes_states(self) -> bool:
         """Whether it reads the encoder states rather than the final ones."""
         return False
 
@@ -60,21 +73,21 @@ class BridgeConfig:
 class SourcedBridgeConfig(BridgeConfig):
     """A bridge that takes something of the encoder."""
 
-    source: BridgeSource = BridgeSource.top  # last (layer by layer) | top (to all layers) | mean (of real positions)
+    source: BridgeSource = BridgeSource.top  # last (layer by layer) | top (to all) | mean, max (of real positions)
 
     def problems(self, sizes: BridgeSizes) -> list[str]:
         """Layer by layer needs as many layers on both sides."""
-        if self.source is not BridgeSource.last or sizes.encoder_layers == sizes.decoder_layers:
+        layers = len(sizes.final_sizes)
+        if self.source is not BridgeSource.last or layers == sizes.decoder_layers:
             return []
         return [
-            f"`model.bridge.source=last` hands over layer by layer, but the encoder has {sizes.encoder_layers} and the "
-            f"decoder {sizes.decoder_layers}. Set `model.decoder.layers={sizes.encoder_layers}` or choose "
-            f"`model.bridge.source=top`."
+            f"`model.bridge.source=last` hands over layer by layer, but the encoder has {layers} and the decoder "
+            f"{sizes.decoder_layers}. Set `model.decoder.layers={layers}` or choose `model.bridge.source=top`."
         ]
 
-    def takes_mean(self) -> bool:
-        """See ``BridgeConfig.takes_mean``."""
-        return self.source is BridgeSource.mean
+    def takes_states(self) -> bool:
+        """See ``BridgeConfig.takes_states``."""
+        return self.source in (BridgeSource.mean, BridgeSource.max)
 
 
 class Bridge(nn.Module):
@@ -97,20 +110,23 @@ class SourcedBridge(Bridge):
 
     def forward(self, encoded: Encoded, stack: Stack) -> tuple[CellState, ...]:
         """See ``Bridge.forward``."""
-        initial = stack.initial_state(encoded.states.shape[0], encoded.states)
         filled = (self._fill(layer, given) for layer, given in enumerate(self._given(encoded)))
-        return tuple({**start, **states} for start, states in zip(initial, filled, strict=True))
+        return tuple(layer.cell.start(states) for layer, states in zip(stack.layers, filled, strict=True))
 
     def carry(self, value: Tensor, layer: int, name: str) -> Tensor:
         """What becomes of one state on the way. value: (batch, encoder size)."""
         raise NotImplementedError
 
     def _given(self, encoded: Encoded) -> tuple[CellState, ...]:
-        if self.source is BridgeSource.last:
-            return encoded.final_state
-        if self.source is BridgeSource.top:
-            return encoded.final_state[-1:] * self.depth
-        return ({"hidden": encoded.mean},) * self.depth
+        match self.source:
+            case BridgeSource.last:
+                return encoded.final_state
+            case BridgeSource.top:
+                return encoded.final_state[-1:] * self.depth
+            case BridgeSource.mean:
+                return ({"hidden": encoded.mean},) * self.depth
+            case BridgeSource.max:
+                return ({"hidden": encoded.maximum},) * self.depth
 
     def _fill(self, layer: int, given: CellState) -> CellState:
         return {name: self.carry(given.get(name, given["hidden"]), layer, name) for name in self.names}

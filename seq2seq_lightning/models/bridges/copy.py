@@ -18,10 +18,17 @@ class CopyBridgeConfig(SourcedBridgeConfig):
     def problems(self, sizes: BridgeSizes) -> list[str]:
         """Copying needs equal sizes."""
         found = super().problems(sizes)
-        if sizes.encoder_size != sizes.decoder_size:
+        taken = sorted(set(sizes.taken(self.source)))
+        if len(taken) > 1:
             found.append(
-                f"`model/bridge=copy` needs equal sizes, but the encoder ends with {sizes.written} and the decoder "
-                f"starts with {sizes.decoder_size}. Set `model.decoder.hidden_size={sizes.encoder_size}` or choose "
+                f"`model/bridge=copy` needs equal sizes, but the encoder's layers end with "
+                f"{' and '.join(sizes.written(size) for size in taken)}. Set `model.encoder.combine=project` or choose "
+                f"`model/bridge=dense`."
+            )
+        elif taken[0] != sizes.decoder_size:
+            found.append(
+                f"`model/bridge=copy` needs equal sizes, but the encoder ends with {sizes.written(taken[0])} and the "
+                f"decoder starts with {sizes.decoder_size}. Set `model.decoder.hidden_size={taken[0]}` or choose "
                 f"`model/bridge=dense`."
             )
         return found

@@ -42,8 +42,8 @@ class DenseBridge(SourcedBridge):
         super().__init__(config, sizes, names)
         self.activate = _ACTIVATIONS[config.activation]
         self.maps = nn.ModuleList(
-            nn.ModuleDict({name: nn.Linear(sizes.encoder_size, sizes.decoder_size) for name in names})
-            for _ in range(sizes.decoder_layers)
+            nn.ModuleDict({name: nn.Linear(size, sizes.decoder_size) for name in names})
+            for size in sizes.taken(config.source)
         )
 
     def carry(self, value: Tensor, layer: int, name: str) -> Tensor:

@@ -44,3 +44,10 @@ class GRU(FusedCell):
         """See ``FusedCell.advance``."""
         hidden = torch.gru_cell(inputs, state["hidden"], weight_ih, weight_hh, bias_ih, bias_hh)
         return hidden, {"hidden": hidden}
+
+    def gate(self, given: Tensor, carried: Tensor, state: CellState) -> CellState:
+        """See ``RecurrentCell.gate``. What z keeps of the old state is never dropped, only what U reads."""
+        size = self.hidden_size
+        reset, update = torch.sigmoid(given[:, : 2 * size] + carried[:, : 2 * size]).chunk(2, 1)
+        new = torch.tanh(given[:, 2 * size :] + reset * carried[:, 2 * size :])
+        return {"hidden": new + update * (state["hidden"] - new)}

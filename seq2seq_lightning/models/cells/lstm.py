@@ -27,6 +27,7 @@ class LSTM(FusedCell):
     """One layer of long short-term memory; gates in the order input, forget, candidate, output."""
 
     bridged: ClassVar[tuple[str, ...]] = ("hidden", "cell")
+    zoned: ClassVar[tuple[str, ...]] = ("hidden", "cell")
     gates: ClassVar[int] = 4
     forget_gate: ClassVar[int | None] = 1
 
@@ -54,3 +55,9 @@ class LSTM(FusedCell):
         """See ``FusedCell.advance``."""
         hidden, cell = torch.lstm_cell(inputs, (state["hidden"], state["cell"]), weight_ih, weight_hh, bias_ih, bias_hh)
         return hidden, {"hidden": hidden, "cell": cell}
+
+    def gate(self, given: Tensor, carried: Tensor, state: CellState) -> CellState:
+        """See ``RecurrentCell.gate``."""
+        entering, forget, candidate, leaving = (given + carried).chunk(4, 1)
+        cell = torch.sigmoid(forget) * state["cell"] + torch.sigmoid(entering) * torch.tanh(candidate)
+        return {"hidden": torch.sigmoid(leaving) * torch.tanh(cell), "cell": cell}

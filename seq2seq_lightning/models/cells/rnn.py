@@ -33,7 +33,9 @@ class RNN(FusedCell):
 
     def __init__(self, config: RNNConfig, input_size: int, hidden_size: int) -> None:
         super().__init__(config, input_size, hidden_size)
-        self.kernel_step = torch.rnn_tanh_cell if config.nonlinearity is Nonlinearity.tanh else torch.rnn_relu_cell
+        is_tanh = config.nonlinearity is Nonlinearity.tanh
+        self.activate = torch.tanh if is_tanh else torch.relu
+        self.kernel_step = torch.rnn_tanh_cell if is_tanh else torch.rnn_relu_cell
 
     def make_kernel(self, config: CellConfig) -> nn.RNNBase:
         """torch's ``nn.RNN``."""
@@ -53,3 +55,7 @@ class RNN(FusedCell):
         """See ``FusedCell.advance``."""
         hidden = self.kernel_step(inputs, state["hidden"], weight_ih, weight_hh, bias_ih, bias_hh)
         return hidden, {"hidden": hidden}
+
+    def gate(self, given: Tensor, carried: Tensor, state: CellState) -> CellState:
+        """See ``RecurrentCell.gate``."""
+        return {"hidden": self.activate(given + carried)}
