@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from seq2seq_lightning.models.attention.attention import Attend, Attention
 from seq2seq_lightning.models.cells.cell import CellStep
 from seq2seq_lightning.models.copying import GenerationGate
-from seq2seq_lightning.models.decoder_config import Context, Copy, DecoderConfig, ReadoutActivation, Summary
+from seq2seq_lightning.models.decoder_config import Context, Copy, DecoderConfig, ReadoutActivation
 from seq2seq_lightning.models.deferred import DeferredEmbedding, DeferredLinear
 from seq2seq_lightning.models.dropout import Masks, draw_mask, drop
 from seq2seq_lightning.models.encoder import Encoded
 from seq2seq_lightning.models.feedback import Feedback, Readouts
 from seq2seq_lightning.models.stack import Stack
 from seq2seq_lightning.models.state import Carried, CellState, Memory, State
+from seq2seq_lightning.models.summaries import Summariser
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,17 @@ class Moves:
     read_out: Callable[[Tensor], Tensor] | None
 
 
+def activate(joined: Tensor, activation: ReadoutActivation) -> Tensor:
+    """What the readout layer's values (…, size) become; under maxout half as many."""
+    match activation:
+        case ReadoutActivation.tanh:
+            return torch.tanh(joined)
+        case ReadoutActivation.maxout:
+            return joined.unflatten(-1, (-1, 2)).amax(-1)
+        case ReadoutActivation.none:
+            return joined
+
+
 class Decoder(nn.Module):
     """Embedding, attention, stack and readout of the target side; the output layer lies outside."""
 
@@ -92,17 +104,17 @@ class Decoder(nn.Module):
         self.config, self.context_size = config, context_size
         self.asks_before, self.asks_after = config.asks_before, config.asks_after
         self.is_fusible, self.feeds_readout = is_fusible, config.input_feeding
-        self.has_fixed_context = config.context is Context.every_step
         self.reads_context = config.readout.context and config.context is not Context.initial
         self.reads_embedding = config.readout.embedding
-        self.ends_in_tanh = config.readout.activation is ReadoutActivation.tanh
+        self.activation = config.readout.activation
         self.readout_size = config.readout_size(context_size)
         self.embedding = nn.Embedding(vocab_size, config.embedding_size, padding_idx=pad_id)
         self.attention = attention if config.context is Context.attention else None
         self.stack = Stack(config.cell, config.layout, config.input_size(context_size))
-        has_layer = config.readout.size is not None or self.ends_in_tanh
-        joined = config.joined_size(context_size)
-        self.readout_map = nn.Linear(joined, self.readout_size, bias=False) if has_layer else None
+        self.summariser = Summariser(config.summary, context_size) if config.context is Context.every_step else None
+        has_layer = config.readout.size is not None or self.activation is not ReadoutActivation.none
+        joined, pieces = config.joined_size(context_size), 2 if self.activation is ReadoutActivation.maxout else 1
+        self.readout_map = nn.Linear(joined, pieces * self.readout_size, bias=False) if has_layer else None
         self.generation_gate = None
         if config.copy is Copy.pointer_generator:
             self.generation_gate = GenerationGate(context_size, self.stack.output_size, config.embedding_size)
@@ -112,10 +124,7 @@ class Decoder(nn.Module):
         keys, values = None, None
         if self.attention is not None:
             keys, values = self.attention.keys(encoded.states), self.attention.values(encoded.states)
-        context = None
-        if self.has_fixed_context:
-            last = self.config.summary is Summary.last
-            context = encoded.final_state[-1]["hidden"] if last else encoded.mean
+        context = None if self.summariser is None else self.summariser(encoded)
         return Memory(encoded.states, encoded.mask, keys, context, values)
 
     def start(self, layers: tuple[CellState, ...], memory: Memory) -> State:
@@ -140,12 +149,12 @@ class Decoder(nn.Module):
         if memory.context is not None:
             context = drop(memory.context.unsqueeze(1).expand(-1, time, -1), masks.context)
             inputs = torch.cat((embedded, context), dim=-1)
-        tops, _ = self.stack.unroll(inputs, state.layers, None, masks.layers)
+        tops = self._recur_at_once(inputs, state.layers, masks, truncate or time)
         if self.attention is not None:
             attended = self.attention(tops, memory)
             context, weights = drop(attended.context, masks.context), attended.weights
         part = Part(tops, context, embedded, masks.output)
-        return Readouts(self.read_out(part), tokens, weights, self._gate(part))
+        return Readouts(self.read_out(part), tokens, weights, self._gate(part), copy_ids=memory.copy_ids)
 
     def unroll_stepwise(
         self,
@@ -186,7 +195,7 @@ class Decoder(nn.Module):
             return Readouts(torch.stack(feeds, 1), fed_tokens, Part.all_weights(parts))
         whole = Part.stack(parts, masks.output)
         readout = torch.stack(feeds, 1) if feeds else self.read_out(whole)
-        return Readouts(readout, fed_tokens, whole.weights, self._gate(whole))
+        return Readouts(readout, fed_tokens, whole.weights, self._gate(whole), copy_ids=memory.copy_ids)
 
     def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Readouts, State]:
         """One position, and the state after it. tokens: (rows,), rows = sentences × width, sentence-major."""
@@ -227,7 +236,7 @@ class Decoder(nn.Module):
         readout = joined[0] if len(joined) == 1 else torch.cat(joined, dim=-1)
         if self.readout_map is not None:
             readout = (readout_map or self.readout_map)(readout)
-        return drop(torch.tanh(readout) if self.ends_in_tanh else readout, part.mask)
+        return drop(activate(readout, self.activation), part.mask)
 
     def _gate(self, part: Part) -> Tensor | None:
         """The logit of generating a word instead of copying one, where there is the choice."""
@@ -262,6 +271,17 @@ class Decoder(nn.Module):
         joined = embedded if context is None else torch.cat((embedded, context), dim=1)
         top, layers = self.stack.step(joined, layers, mask.layers, moves.cells)
         return Part(top, context, embedded, mask.output), layers
+
+    def _recur_at_once(self, inputs: Tensor, layers: tuple[CellState, ...], masks: Masks, truncate: int) -> Tensor:
+        """The outputs of the stack at all positions; no gradient passes from one stretch of positions to the next."""
+        tops = []
+        for begin in range(0, inputs.shape[1], truncate):
+            noise = [layer.between(begin, begin + truncate) for layer in masks.layers]
+            if begin:
+                layers = tuple({name: value.detach() for name, value in layer.items()} for layer in layers)
+            outputs, layers = self.stack.unroll(inputs[:, begin : begin + truncate], layers, None, noise)
+            tops.append(outputs)
+        return tops[0] if len(tops) == 1 else torch.cat(tops, dim=1)
 
     def say(self, part: Part) -> Readouts:
         """What the output layer reads of one position, (rows, …)."""

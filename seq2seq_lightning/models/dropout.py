@@ -65,6 +65,11 @@ class Noise:
             for at in self.keeps(time)
         ]
 
+    def between(self, begin: int, end: int) -> Noise:
+        """The noise of some positions."""
+        keep = {name: keep if isinstance(keep, float) else keep[:, begin:end] for name, keep in self.keep.items()}
+        return Noise(self.hidden, self.weights, keep)
+
 
 @dataclass(frozen=True)
 class LayerNoise:
@@ -79,6 +84,13 @@ class LayerNoise:
         inputs = _positions(self.inputs, time)
         cells: Sequence[Noise | None] = [None] * time if self.cell is None else self.cell.positions(time)
         return [LayerNoise(*at) for at in zip(inputs, cells, strict=True)]
+
+    def between(self, begin: int, end: int) -> LayerNoise:
+        """The noise of some positions, forward layers only."""
+        inputs = self.inputs
+        if inputs is not None and inputs.shape[1] > 1:
+            inputs = inputs[:, begin:end]
+        return LayerNoise(inputs, None if self.cell is None else self.cell.between(begin, end))
 
 
 @dataclass(frozen=True)

@@ -100,8 +100,7 @@ class Seq2Seq(nn.Module):
     ) -> Begun:
         """Read the sources and draw the dropout of the target. target_inputs: (batch, target_time), bos y1 … yn."""
         memory, state = self.start(source, source_lengths, copy_ids)
-        masks = self.decoder.draw_masks(*target_inputs.shape, state)
-        return Begun(self._known(target_inputs), memory, state, masks)
+        return self._about(target_inputs, memory, state)
 
     def unroll(
         self,
@@ -133,33 +132,31 @@ class Seq2Seq(nn.Module):
         return replace(readouts, passes=passes + 1)
 
     def decode(self, target_inputs: Tensor, state: State, memory: Memory) -> Readouts:
-        """The readouts of gold tokens over sources read before: state and memory with one entry per row."""
-        return self.unroll(
-            Begun(self._known(target_inputs), memory, state, self.decoder.draw_masks(*target_inputs.shape, state))
-        )
+        """The readouts of given tokens over sources read before: state and memory with one entry per row."""
+        return self.unroll(self._about(target_inputs, memory, state))
+
+    def _about(self, target_inputs: Tensor, memory: Memory, state: State) -> Begun:
+        batch, time = target_inputs.shape
+        return Begun(self.known(target_inputs), memory, state, self.decoder.draw_masks(batch, time, state))
 
     def step(self, tokens: Tensor, state: State, memory: Memory) -> StepOutput:
         """The step protocol of search. tokens: (rows,), rows = sentences × width, sentence-major."""
-        found, state = self.decoder.step(self._known(tokens), state, memory)
-        log_probs = self._mixed(found, memory) if self.copies else self._log_probs(found.readout)
+        found, state = self.decoder.step(self.known(tokens), state, memory)
+        if not self.copies:
+            return StepOutput(self._log_probs(found.readout), found.attention, state)
+        log_probs = self.scores(replace(found, copy_ids=memory.copy_ids_of(len(tokens))))
         return StepOutput(log_probs, found.attention, state)
 
-    def scores(self, found: Readouts, memory: Memory) -> Tensor:
-        """What a token is chosen by after a position: logits (rows, vocab), without gradient where they are mixed.
-
-        A model that copies gives log-probabilities (rows, vocab + source_time). found: of rows, as of a step, which
-        are sentences × width, sentence-major; memory: of the sentences.
+    def scores(self, found: Readouts) -> Tensor:
+        """What a token is chosen by: logits (n, vocab), or, without gradient, of a model that copies log-probabilities
+        of all it can write (n, vocab + source_time). found: of n places, as ``Readouts.at`` gives them.
         """
-        return self._mixed(found, memory) if self.copies else self._logits(found.readout)[:, : self.vocab]
+        if not self.copies:
+            return self._logits(found.readout)[:, : self.vocab]
+        assert found.gate is not None and found.attention is not None and found.copy_ids is not None
+        return mixed_log_probs(self._log_probs(found.readout), found.gate, found.attention, found.copy_ids)
 
-    def _mixed(self, found: Readouts, memory: Memory) -> Tensor:
-        """Log-probabilities of generating or copying: (rows, vocab + source_time)."""
-        log_probs = self._log_probs(found.readout)
-        assert found.gate is not None and found.attention is not None and memory.copy_ids is not None
-        width = len(log_probs) // len(memory.copy_ids)
-        return mixed_log_probs(log_probs, found.gate, found.attention, memory.copy_ids.repeat_interleave(width, 0))
-
-    def _known(self, tokens: Tensor) -> Tensor:
+    def known(self, tokens: Tensor) -> Tensor:
         """Tokens as they can be embedded: those beyond the vocabulary are unknown words."""
         if not self.copies:
             return tokens
@@ -185,8 +182,8 @@ class Seq2Seq(nn.Module):
         def choose(said: Readouts, rows: Tensor, position: int | Tensor) -> Tensor:
             assert fed_back is not None, "a mask that is not gold throughout needs a source of tokens"
             ids = None if memory.copy_ids is None else memory.copy_ids[rows]
-            chosen = fed_back(self.scores(said, replace(memory, copy_ids=ids)), rows, position)
-            return chosen if manner.mixes else self._known(chosen)
+            chosen = fed_back(self.scores(replace(said, copy_ids=ids)), rows, position)
+            return chosen if manner.mixes else self.known(chosen)
 
         return Feedback.where(~gold_mask, choose, manner.mixes)
 

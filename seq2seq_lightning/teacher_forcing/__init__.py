@@ -7,7 +7,7 @@ from typing import Any
 
 from seq2seq_lightning.plugins import Table
 from seq2seq_lightning.teacher_forcing import schedules
-from seq2seq_lightning.teacher_forcing.fed_back import ArgMax, FedBack, Sample, build_fed_back
+from seq2seq_lightning.teacher_forcing.fed_back import ArgMax, FedBack, Gumbel, Sample, build_fed_back
 from seq2seq_lightning.teacher_forcing.feeding import SchedulePosition, TeacherForcingConfig
 from seq2seq_lightning.teacher_forcing.gold_mask import draw_gold_mask
 
@@ -33,6 +33,7 @@ __all__ = [
     "SCHEDULES",
     "ArgMax",
     "FedBack",
+    "Gumbel",
     "Sample",
     "SchedulePosition",
     "TeacherForcingConfig",

@@ -122,7 +122,8 @@ def test_own_tokens_are_fed_where_the_mask_says_and_carry_no_gradient(choice: Ch
     gold_mask = torch.tensor([[True, False, True, True], [True, True, True, False], [True, False, False, True]])
     seen: list[int] = []
 
-    def fed_back(values: Tensor, position: int) -> Tensor:
+    def fed_back(values: Tensor, rows: Tensor, position: int | Tensor) -> Tensor:
+        assert isinstance(position, int)
         assert not values.requires_grad
         seen.append(position)
         return values.argmax(-1)

@@ -152,5 +152,6 @@ def test_a_vocabulary_of_odd_size_is_searched_and_fed_back_as_if_its_logits_were
     gold = torch.zeros_like(batch.target_inputs, dtype=torch.bool)
     gold[:, 0] = True
     found = model.readouts(batch.source, batch.source_lengths, batch.target_inputs, gold, fed_back)
-    choices = [fed_back(model.output_layer(found.readout[:, place]), place + 1) for place in range(3)]
+    rows = torch.arange(3)
+    choices = [fed_back(model.output_layer(found.readout[:, place]), rows, place + 1) for place in range(3)]
     assert torch.equal(found.fed_tokens[:, 1:], torch.stack(choices, 1))
