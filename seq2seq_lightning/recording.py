@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +19,9 @@ from seq2seq_lightning.job import Job
 from seq2seq_lightning.training.callbacks import Interrupted
 from seq2seq_lightning.training.initial_weights import describe_initial_weights
 from seq2seq_lightning.training.loggers import finish_tracking
+from seq2seq_lightning.training.ranks import is_first_rank
 
 PACKAGES = ("torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "sacrebleu", "wandb", "seq2seq-lightning")
-
-
-def is_first_rank() -> bool:
-    """Whether this process writes: rank 0, or the only one."""
-    return int(os.environ.get("RANK", "0")) == 0
 
 
 @contextmanager

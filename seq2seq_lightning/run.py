@@ -13,7 +13,7 @@ from seq2seq_lightning.experiments.files import lock, read_json
 from seq2seq_lightning.experiments.ledger import State, lock_path, state_of
 from seq2seq_lightning.experiments.scores import Scores
 from seq2seq_lightning.job import Job
-from seq2seq_lightning.recording import clear, is_first_rank, recording
+from seq2seq_lightning.recording import clear, recording
 from seq2seq_lightning.scoring import score
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
 from seq2seq_lightning.trained import Trained, load, new_model, special_ids
@@ -23,6 +23,7 @@ from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
 from seq2seq_lightning.training.initial_weights import start_from
 from seq2seq_lightning.training.loggers import RunIdentity, build_loggers
 from seq2seq_lightning.training.module import Recipe, TrainingModule
+from seq2seq_lightning.training.ranks import is_first_rank, told_by_first_rank
 from seq2seq_lightning.training.trainer import FITTED, fit, prepare_process
 from seq2seq_lightning.training.validation import Validation
 
@@ -38,15 +39,19 @@ def run(job: Job) -> dict[str, Scores]:
     corpus = task.read()
     if job.train:
         with lock(lock_path(job.folder)) if is_first_rank() else nullcontext():
-            if config.fresh and is_first_rank():
-                clear(job.folder)
-            if state_of(job.folder).state is not State.finished:
+            if told_by_first_rank("is training to be done?", lambda: _is_to_be_trained(job, config)):
                 with recording(job, corpus, task.identity()) as learnt:
                     train_model(job, config, corpus, learnt)
                     if is_first_rank():
                         score(job, config, corpus)
                         tidy(job.folder / "checkpoints", config.checkpoint.after_scoring)
     return score(job, config, corpus) if is_first_rank() else {}
+
+
+def _is_to_be_trained(job: Job, config: Config) -> bool:
+    if config.fresh:
+        clear(job.folder)
+    return state_of(job.folder).state is not State.finished
 
 
 def train(config: Config) -> Trained:

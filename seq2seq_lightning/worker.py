@@ -16,9 +16,9 @@ from pathlib import Path
 from seq2seq_lightning.errors import UserError
 from seq2seq_lightning.experiments.scores import describe
 from seq2seq_lightning.job import Job
-from seq2seq_lightning.recording import is_first_rank
 from seq2seq_lightning.run import run
 from seq2seq_lightning.training.callbacks import Interrupted
+from seq2seq_lightning.training.ranks import is_first_rank
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -183,6 +184,19 @@ def test_two_devices_in_a_sweep_equal_one(tmp_path: Path) -> None:
     alone = Job.of(Config.from_plain({**config, "paths": {"runs": str(tmp_path / "alone")}}), [])
     run(alone)
     assert 0 < furthest(run_dir, alone.folder, updates=30) < 1e-3
+
+
+def test_two_devices_train_again_with_fresh(tmp_path: Path) -> None:
+    """The first one clears the directory; the other must not take what it still sees there for a finished run."""
+    settings = [*COINS, "trainer.max_steps=5", "trainer.devices=2", "checkpoint.after_scoring=keep_all"]
+    seq2seq("train", *settings, folder=tmp_path)
+    run_dir = only_run(tmp_path)
+    before = read_record(run_dir).started
+    kept = run_dir.rename(tmp_path / "kept")
+    shutil.copytree(kept, run_dir)
+    seq2seq("train", *settings, "fresh=true", folder=tmp_path)
+    assert read_record(run_dir).started != before
+    assert furthest(run_dir, kept, updates=5) < 1e-3
 
 
 # -- sweeps ------------------------------------------------------------------------------------------------------------
