@@ -14,6 +14,7 @@ from torch import nn
 
 from seq2seq_lightning.models.attention.attention import Attention
 from seq2seq_lightning.models.seq2seq import Seq2Seq
+from seq2seq_lightning.models.summaries import Summariser
 
 FLOPS_PER_MULTIPLY_ADD = 2
 PASSES_OF_TRAINING = 3  # forward; backward to the inputs; backward to the weights
@@ -48,7 +49,7 @@ def multiply_adds(model: Seq2Seq, positions: Positions, rows: int = 1) -> dict[s
     return {
         "encoder": weights(encoder) * positions.source + final_states * positions.sentences,
         "bridge": weights(model.bridge) * positions.sentences,
-        "keys": keys,
+        "keys": keys + _of_summary(decoder.summariser, encoder.output_size) * positions.source,
         "decoder": weights(decoder.stack) * positions.target * rows,
         "attention": attention * rows,
         "readout": weights(decoder.readout_map) * positions.target * rows,
@@ -65,6 +66,11 @@ def _of_attention(attention: Attention | None, state_size: int, positions: Posit
     of_queries = sum(weights(children.get(name)) for name in ("query_map", "output_map"))
     pairs = attention.pair_products(state_size) * positions.products
     return of_keys * positions.source, of_queries * positions.target + pairs
+
+
+def _of_summary(summariser: Summariser | None, state_size: int) -> int:
+    """Once per source position: a learned summary asks it, and sums it."""
+    return 0 if summariser is None or summariser.query is None else weights(summariser.query) + state_size
 
 
 def weights(module: nn.Module | None) -> int:

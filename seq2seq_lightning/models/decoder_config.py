@@ -28,8 +28,11 @@ class Query(Enum):
 class Summary(Enum):
     """What the fixed vector of ``every_step`` is."""
 
-    last = "last"  # the last layer's final hidden state
+    last = "last"  # the last layer's final hidden state, of two directions each at the end of its own way
+    top = "top"  # what a forward last layer gives at the last real position, its residual and norm included
     mean = "mean"  # the mean encoder state over real positions
+    max = "max"  # the largest value of each unit over real positions
+    learned = "learned"  # a softmax-weighted sum of encoder states, asked for by a learned vector
 
 
 class Tie(Enum):
@@ -52,6 +55,7 @@ class ReadoutActivation(Enum):
 
     none = "none"
     tanh = "tanh"
+    maxout = "maxout"  # the larger one of each two units (Goodfellow et al. 2013, Bahdanau et al. 2015, A.2.2)
 
 
 @dataclass
@@ -60,8 +64,8 @@ class ReadoutConfig:
 
     context: bool = True  # whether the context is part of it, where there is one
     embedding: bool = False  # whether the input embedding is part of it
-    activation: ReadoutActivation = ReadoutActivation.tanh  # tanh: a layer tanh(W [...]); none
-    size: int | None = None  # of that layer; null: as the decoder's hidden size under tanh, no layer under none
+    activation: ReadoutActivation = ReadoutActivation.tanh  # tanh | maxout: of a layer W [...]; none
+    size: int | None = None  # of what it gives; null: the decoder's hidden size, or no layer under none
 
 
 @dataclass
@@ -92,7 +96,7 @@ class DecoderConfig:
     context: Context = Context.attention  # initial | every_step | attention
     query: Query | None = None  # previous | current; null: current, and the only choice without attention
     input_feeding: bool = False  # whether the readout joins the next input; needs attention
-    summary: Summary = Summary.last  # last | mean: the vector of `context=every_step`
+    summary: Summary = Summary.last  # last | top | mean | max | learned: the vector of `context=every_step`
     tie: Tie = Tie.none  # none | decoder | all
     copy: Copy = Copy.none  # none | pointer_generator; needs attention
     coverage_loss: float = 0.0  # weight of the loss on attending twice (See et al. 2017); needs attention
@@ -138,7 +142,8 @@ class DecoderConfig:
         """The size of what the output layer reads."""
         if self.readout.size is not None:
             return self.readout.size
-        return self.hidden_size if self.readout.activation is ReadoutActivation.tanh else self.joined_size(context_size)
+        is_plain = self.readout.activation is ReadoutActivation.none
+        return self.joined_size(context_size) if is_plain else self.hidden_size
 
     def input_size(self, context_size: int) -> int:
         """The size of what the first layer reads: [embedding; context; previous readout]."""

@@ -82,6 +82,12 @@ class Encoded:
     final_state: tuple[CellState, ...]  # per layer, (batch, size) each; two directions combined as the layers are
 
     @property
+    def last(self) -> Tensor:
+        """The state at each sentence's last real position, (batch, size)."""
+        last = self.mask.sum(1, keepdim=True).unsqueeze(2) - 1
+        return self.states.gather(1, last.expand(-1, -1, self.states.shape[2])).squeeze(1)
+
+    @property
     def maximum(self) -> Tensor:
         """The largest value of each unit over a sentence's real states, (batch, size)."""
         return self.states.masked_fill(~self.mask.unsqueeze(2), -torch.inf).amax(1)

@@ -11,7 +11,7 @@ from seq2seq_lightning.models.decoder_config import Context, DecoderConfig, Summ
 from seq2seq_lightning.models.encoder import EncoderConfig
 from seq2seq_lightning.models.initialisation import InitialisationConfig
 from seq2seq_lightning.models.rules import own_name
-from seq2seq_lightning.models.stack import Norm, NormPlace
+from seq2seq_lightning.models.stack import Norm, NormPlace, Residual
 from seq2seq_lightning.models.stack_rules import stack_problems
 
 
@@ -68,9 +68,9 @@ class ModelConfig:
     @property
     def reads_encoder_states(self) -> bool:
         """Whether anything but the final states of the encoder is used."""
-        averages = self.decoder.context is Context.every_step and self.decoder.summary is Summary.mean
+        sums_up = self.decoder.context is Context.every_step and self.decoder.summary is not Summary.last
         takes_states = self.bridge is not None and self.bridge.takes_states()
-        return self.decoder.context is Context.attention or averages or takes_states
+        return self.decoder.context is Context.attention or sums_up or takes_states
 
 
 def check(config: ModelConfig) -> list[str]:
@@ -84,7 +84,8 @@ def check(config: ModelConfig) -> list[str]:
         return found  # the rules between parts speak of sizes, which must be sound first
     assert config.bridge is not None
     found = config.bridge.problems(config.bridge_sizes)
-    return found + _problems_of_sight(config) + _problems_of_attention(config) + _problems_of_tying(config)
+    rules = (_problems_of_sight, _problems_of_summary, _problems_of_attention, _problems_of_tying)
+    return found + [problem for rule in rules for problem in rule(config)]
 
 
 def tying_problems(config: ModelConfig, source_vocab: int, target_vocab: int) -> list[str]:
@@ -124,6 +125,28 @@ def _problems_of_sight(config: ModelConfig) -> list[str]:
             f"`model.encoder.norm_place=before` or `model.bridge.source=mean`."
         )
     return found
+
+
+def _problems_of_summary(config: ModelConfig) -> list[str]:
+    """At the last position a backward cell has only begun, and a plain forward layer gives what its cell ends with."""
+    encoder = config.encoder
+    if config.decoder.context is not Context.every_step or config.decoder.summary is not Summary.top:
+        return []
+    top = encoder.layout.shapes(encoder.embedding_size)[-1]
+    is_normed = encoder.norm is Norm.layer and encoder.norm_place is NormPlace.after
+    has_residual = encoder.residual is not Residual.none and not top.is_first
+    if top.is_bidirectional:
+        return [
+            "`model.decoder.summary=top` takes the encoder state at the last position, where the backward cell of "
+            f"`model.encoder.direction={encoder.direction.value}` has read one token only. Set "
+            "`model.decoder.summary=last`, which has both directions at their ends, or choose mean, max or learned."
+        ]
+    if is_normed or has_residual or encoder.dropout.output:
+        return []
+    return [
+        "`model.decoder.summary=top` is what `last` is: the last layer of this encoder reads forward only, and nothing "
+        "is added to what its cell gives. Set `model.decoder.summary=last`, or choose mean, max or learned."
+    ]
 
 
 def _problems_of_attention(config: ModelConfig) -> list[str]:

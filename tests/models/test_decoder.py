@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq_lightning.models.cells import GRUConfig
+from seq2seq_lightning.models.decoder import Part
 from seq2seq_lightning.models.decoder_config import (
     Context,
     DecoderConfig,
@@ -16,10 +17,12 @@ from seq2seq_lightning.models.decoder_config import (
     Query,
     ReadoutActivation,
     ReadoutConfig,
+    Summary,
 )
 from seq2seq_lightning.models.encoder import EncoderConfig
 from seq2seq_lightning.models.model_config import ModelConfig
 from seq2seq_lightning.models.seq2seq import Seq2Seq, build_model
+from seq2seq_lightning.models.stack import Norm, NormPlace, Residual
 from tests.models.variants import PAD, VOCAB, close, example
 
 JOINED = ReadoutConfig(embedding=True, activation=ReadoutActivation.none)
@@ -99,6 +102,48 @@ def test_cho_sees_one_context_at_every_position() -> None:
         hidden = cells(model, torch.cat((word, last), 1), hidden)
         found.append(torch.cat((hidden[-1], last, word), 1))
     close(readout(model), torch.stack(found, 1))
+
+
+def summary_by_hand(summary: Summary, states: Tensor, query: Tensor | None) -> Tensor:
+    """Of one sentence without padding: states (source_time, size)."""
+    if summary is Summary.learned:
+        assert query is not None
+        return torch.softmax(states @ query, 0) @ states
+    return {Summary.top: states[-1], Summary.mean: states.mean(0), Summary.max: states.max(0).values}[summary]
+
+
+@pytest.mark.parametrize("summary", [each for each in Summary if each is not Summary.last], ids=str)
+def test_each_summary_is_what_it_says_of_real_positions(summary: Summary) -> None:
+    """The encoder ends in a residual and a norm, which `top` includes and `last` does not."""
+    deep = EncoderConfig(
+        embedding_size=3,
+        hidden_size=5,
+        layers=2,
+        residual=Residual.add,
+        norm=Norm.layer,
+        norm_place=NormPlace.after,
+    )
+    decoder = DecoderConfig(embedding_size=4, hidden_size=6, context=Context.every_step, summary=summary)
+    model = build_model(ModelConfig(encoder=deep, decoder=decoder), VOCAB, VOCAB, PAD, 1).double()
+    memory, _ = model.start(BATCH.source, BATCH.source_lengths)
+    assert memory.context is not None and model.decoder.summariser is not None
+    query = model.decoder.summariser.query
+    for row, length in enumerate(BATCH.source_lengths.tolist()):
+        weights = None if query is None else query.weight[0]
+        close(memory.context[row], summary_by_hand(summary, memory.states[row, :length], weights))
+
+
+def test_maxout_takes_the_larger_one_of_each_two_units() -> None:
+    joined = ReadoutConfig(embedding=True, activation=ReadoutActivation.maxout, size=3)
+    model = build(context=Context.every_step, readout=joined)
+    assert model.decoder.readout_map is not None
+    plain = Part(torch.randn(2, 6).double(), torch.randn(2, 5).double(), torch.randn(2, 4).double(), None)
+    assert plain.context is not None
+    wide = torch.cat((plain.top, plain.context, plain.embedded), 1) @ model.decoder.readout_map.weight.T
+    expected = torch.maximum(wide[:, 0::2], wide[:, 1::2])  # t_j = max(t̃_2j-1, t̃_2j)
+    found = model.decoder.read_out(plain)
+    assert found.shape == (2, 3)
+    close(found, expected)
 
 
 @pytest.mark.parametrize("query", Query, ids=str)

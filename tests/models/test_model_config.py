@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from seq2seq_lightning.models.attention import AdditiveAttentionConfig, DotAttentionConfig
+from seq2seq_lightning.models.attention import (
+    AdditiveAttentionConfig,
+    DotAttentionConfig,
+    LocationAttentionConfig,
+    MultiHeadAttentionConfig,
+    ScaledDotAttentionConfig,
+)
 from seq2seq_lightning.models.bridges import CopyBridgeConfig, DenseBridgeConfig, ZeroBridgeConfig
 from seq2seq_lightning.models.bridges.bridge import BridgeSource
 from seq2seq_lightning.models.cells import GRUConfig
@@ -22,7 +28,7 @@ from seq2seq_lightning.models.decoder_config import (
 from seq2seq_lightning.models.encoder import EncoderConfig, EncoderDropout
 from seq2seq_lightning.models.initialisation import InitialisationConfig
 from seq2seq_lightning.models.model_config import ModelConfig, check
-from seq2seq_lightning.models.stack import Combine, Direction, Norm, NormPlace
+from seq2seq_lightning.models.stack import Combine, Direction, Norm, NormPlace, Residual
 
 BOTH = Direction.bidirectional
 INITIAL = DecoderConfig(context=Context.initial)
@@ -72,6 +78,42 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "`model.decoder.summary=mean` is the vector of `context=every_step`, but `model.decoder.context=attention` has "
         "none. Set `model.decoder.context=every_step` or `model.decoder.summary=last`.",
     ),
+    (
+        {"decoder": DecoderConfig(context=Context.every_step, summary=Summary.top)},
+        "`model.decoder.summary=top` is what `last` is: the last layer of this encoder reads forward only, and nothing "
+        "is added to what its cell gives. Set `model.decoder.summary=last`, or choose mean, max or learned.",
+    ),
+    (
+        {
+            "encoder": EncoderConfig(direction=BOTH),
+            "decoder": DecoderConfig(context=Context.every_step, summary=Summary.top),
+        },
+        "`model.decoder.summary=top` takes the encoder state at the last position, where the backward cell of "
+        "`model.encoder.direction=bidirectional` has read one token only. Set `model.decoder.summary=last`, which has "
+        "both directions at their ends, or choose mean, max or learned.",
+    ),
+    (
+        {"attention": LocationAttentionConfig(width=4)},
+        "`model.attention.width=4` must be an odd number of source positions, as many on either side of the place "
+        "itself. Set `model.attention.width=5`.",
+    ),
+    ({"attention": LocationAttentionConfig(filters=0)}, "`model.attention.filters=0` must be at least 1."),
+    (
+        {"attention": ScaledDotAttentionConfig(), "encoder": EncoderConfig(hidden_size=9)},
+        "`model/attention=scaled_dot` needs equal sizes, but encoder states have 9 and the decoder asks with 256. "
+        "Set `model.decoder.hidden_size=9` or choose `model/attention=general`.",
+    ),
+    (
+        {"attention": MultiHeadAttentionConfig(heads=3)},
+        "`model.attention.heads=3` share a size equally, but do not divide 256, the encoder states'. "
+        "Set `model.attention.size=258` or another number of heads.",
+    ),
+    (
+        {"attention": MultiHeadAttentionConfig(heads=4, size=10)},
+        "`model.attention.heads=4` share a size equally, but do not divide 10, `model.attention.size`. "
+        "Set `model.attention.size=12` or another number of heads.",
+    ),
+    ({"attention": MultiHeadAttentionConfig(heads=0)}, "`model.attention.heads=0` must be at least 1."),
     (
         {"decoder": DecoderConfig(readout=ReadoutConfig(context=False))},
         "`model.decoder.readout.context=false` leaves the context of `model.decoder.query=current` unread: it reaches "
@@ -141,6 +183,14 @@ ACCEPTED: list[dict[str, Any]] = [
         "encoder": EncoderConfig(norm=Norm.layer, norm_place=NormPlace.after),
         "decoder": DecoderConfig(context=Context.every_step, summary=Summary.mean),
     },
+    *(
+        {"encoder": encoder, "decoder": DecoderConfig(context=Context.every_step, summary=Summary.top)}
+        for encoder in (
+            EncoderConfig(norm=Norm.layer, norm_place=NormPlace.after),
+            EncoderConfig(dropout=EncoderDropout(output=0.1)),
+            EncoderConfig(layers=2, residual=Residual.add),
+        )
+    ),
 ]
 
 

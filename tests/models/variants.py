@@ -35,7 +35,11 @@ PAD, BOS, EOS, VOCAB, SIZE = 0, 1, 2, 11, 6
 SIGHTS: dict[str, dict[str, Any]] = {
     "initial": {"context": Context.initial},
     "every_step": {"context": Context.every_step},
-    "every_step_mean": {"context": Context.every_step, "summary": Summary.mean},
+    **{
+        f"every_step_{summary.value}": {"context": Context.every_step, "summary": summary}
+        for summary in Summary
+        if summary is not Summary.last
+    },
     "previous": {"context": Context.attention, "query": Query.previous},
     "current": {"context": Context.attention, "query": Query.current},
     "previous_feeding": {"context": Context.attention, "query": Query.previous, "input_feeding": True},
@@ -43,6 +47,7 @@ SIGHTS: dict[str, dict[str, Any]] = {
 }
 READOUTS: dict[str, ReadoutConfig] = {
     "tanh": ReadoutConfig(),
+    "maxout": ReadoutConfig(activation=ReadoutActivation.maxout, embedding=True),
     "plain": ReadoutConfig(activation=ReadoutActivation.none),
     "all": ReadoutConfig(embedding=True, activation=ReadoutActivation.none),
     "sized": ReadoutConfig(context=False, embedding=True, activation=ReadoutActivation.none, size=SIZE),
