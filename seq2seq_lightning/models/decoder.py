@@ -23,7 +23,6 @@ from seq2seq_lightning.models.feedback import Feedback, Readouts
 from seq2seq_lightning.models.stack import Stack
 from seq2seq_lightning.models.state import Carried, CellState, Memory, State
 from seq2seq_lightning.models.summaries import Summariser
-from seq2seq_lightning.models.summaries import Summariser
 
 
 @dataclass(frozen=True)
@@ -75,17 +74,6 @@ class Moves:
     cells: list[CellStep] | None
     attend: Attend | None
     read_out: Callable[[Tensor], Tensor] | None
-
-
-def activate(joined: Tensor, activation: ReadoutActivation) -> Tensor:
-    """What the readout layer's values (…, size) become; under maxout half as many."""
-    match activation:
-        case ReadoutActivation.tanh:
-            return torch.tanh(joined)
-        case ReadoutActivation.maxout:
-            return joined.unflatten(-1, (-1, 2)).amax(-1)
-        case ReadoutActivation.none:
-            return joined
 
 
 def activate(joined: Tensor, activation: ReadoutActivation) -> Tensor:
