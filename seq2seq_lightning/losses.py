@@ -28,13 +28,15 @@ class TokenLosses:
     """Sums over the real positions of a batch.
 
     total: scalar with gradient, the smoothed loss that is trained on. nll: scalar, unsmoothed. count: scalar int64,
-    labels counted. correct: scalar int64, positions whose most probable token is the label, if asked for.
+    labels counted. correct: scalar int64, positions whose most probable token is the label, if asked for. coverage:
+    scalar, the sum that the total includes with a weight, for a model with a coverage loss.
     """
 
     total: Tensor
     nll: Tensor
     count: Tensor
     correct: Tensor | None = None
+    coverage: Tensor | None = None
 
 
 def token_losses(

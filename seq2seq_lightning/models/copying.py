@@ -26,11 +26,10 @@ class GenerationGate(nn.Module):
 def copied_mass(attention: Tensor, copy_ids: Tensor, labels: Tensor) -> Tensor:
     """Σ_i a_i over the source positions that hold the label: the probability that a copy gives it.
 
-    attention: (batch, target_time, source_time); copy_ids: (batch, source_time); labels: (batch, target_time).
-    Returns (batch, target_time), in float32 or better.
+    attention, copy_ids: (rows, source_time); labels: (rows,). Returns (rows,), in float32 or better.
     """
-    holds = copy_ids.unsqueeze(1) == labels.unsqueeze(2)
-    return (_wide(attention) * holds).sum(dim=-1)
+    wide = attention if attention.dtype is torch.float64 else attention.float()
+    return (wide * (copy_ids == labels.unsqueeze(1))).sum(dim=1)
 
 
 def mixed_label_log_probs(generated: Tensor, gate: Tensor, mass: Tensor) -> Tensor:
@@ -61,7 +60,3 @@ def mixed_log_probs(log_probs: Tensor, gate: Tensor, attention: Tensor, copy_ids
 def _log(mass: Tensor) -> Tensor:
     """The logarithm, finite at zero, where no gradient passes."""
     return mass.clamp_min(torch.finfo(mass.dtype).tiny).log()
-
-
-def _wide(values: Tensor) -> Tensor:
-    return values if values.dtype is torch.float64 else values.float()

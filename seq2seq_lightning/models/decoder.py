@@ -7,12 +7,13 @@ position feeds the next but the state (`unroll`); the three agree, dropout inclu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from seq2seq_lightning.models.attention.attention import Attend, Attention
+from seq2seq_lightning.models.cells import build_cell
 from seq2seq_lightning.models.cells.cell import CellStep
 from seq2seq_lightning.models.copying import GenerationGate
 from seq2seq_lightning.models.decoder_config import Context, Copy, DecoderConfig, ReadoutActivation
@@ -74,6 +75,7 @@ class Moves:
     cells: list[CellStep] | None
     attend: Attend | None
     read_out: Callable[[Tensor], Tensor] | None
+    transition: CellStep | None = None  # of the second cell of a conditional decoder
 
 
 def activate(joined: Tensor, activation: ReadoutActivation) -> Tensor:
@@ -111,6 +113,9 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(vocab_size, config.embedding_size, padding_idx=pad_id)
         self.attention = attention if config.context is Context.attention else None
         self.stack = Stack(config.cell, config.layout, config.input_size(context_size))
+        self.transition = None
+        if config.asks_between:
+            self.transition = build_cell(config.cell, context_size, config.hidden_size)
         self.summariser = Summariser(config.summary, context_size) if config.context is Context.every_step else None
         has_layer = config.readout.size is not None or self.activation is not ReadoutActivation.none
         joined, pieces = config.joined_size(context_size), 2 if self.activation is ReadoutActivation.maxout else 1
@@ -201,7 +206,12 @@ class Decoder(nn.Module):
         """One position, and the state after it. tokens: (rows,), rows = sentences × width, sentence-major."""
         mask = self.draw_masks(tokens.shape[0], 1, state).positions(1)[0]
         embedded = drop(self.embedding(tokens), mask.embedding)
-        done = self.advance(embedded, state, memory, mask, Moves(None, self.attention, self.readout_map))
+        moves = Moves(None, self.attention, self.readout_map)
+        if self.transition is not None:
+            rows = tokens.shape[0]
+            cells = self.stack.begin(rows, 1, mask.layers)
+            moves = replace(moves, cells=cells, transition=self.transition.begin(rows, 1, mask.transition))
+        done = self.advance(embedded, state, memory, mask, moves)
         part = Part(done.top, done.context, embedded, mask.output)
         found = Readouts(self.read_out(part), tokens, done.weights, self._gate(part))
         return found, State(done.layers, found.readout if self.feeds_readout else None, done.carried)
@@ -219,8 +229,19 @@ class Decoder(nn.Module):
             inputs.append(context)
         if state.feed is not None:
             inputs.append(state.feed)
-        joined = inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=1)
-        top, layers = self.stack.step(joined, state.layers, mask.layers, moves.cells)
+        joined, cells = inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=1), moves.cells
+        if moves.transition is not None:
+            assert cells is not None
+            first, second = cells[0], moves.transition
+
+            def both(values: Tensor, start: CellState) -> tuple[Tensor, CellState]:
+                nonlocal context, weights, carried
+                output, between = first(values, start)
+                context, weights, carried = self._attend(output, state, memory, mask, moves)
+                return second(context, between)
+
+            cells = [both, *cells[1:]]
+        top, layers = self.stack.step(joined, state.layers, mask.layers, cells)
         if self.asks_after:
             context, weights, carried = self._attend(top, state, memory, mask, moves)
         return Position(top, context, weights, layers, carried)
@@ -257,6 +278,7 @@ class Decoder(nn.Module):
             self.stack.draw(dropout, batch, time, self.training, like),
             draw(self.context_size, dropout.context),
             draw(self.readout_size, dropout.output),
+            None if self.transition is None else self.transition.draw_noise(dropout, batch, time, self.training, like),
         )
 
     def recur(
@@ -315,7 +337,8 @@ class Decoder(nn.Module):
         read_out: Callable[[Tensor], Tensor] | None = self.readout_map
         if self.readout_map is not None and self.feeds_readout and torch.is_grad_enabled():
             read_out = DeferredLinear(self.readout_map.weight, None, rows, time)
-        return Moves(self.stack.begin(rows, time, masks.layers), attend, read_out)
+        transition = None if self.transition is None else self.transition.begin(rows, time, masks.transition)
+        return Moves(self.stack.begin(rows, time, masks.layers), attend, read_out, transition)
 
     def _embeddings(self, tokens: Tensor, feedback: Feedback | None) -> Callable[[Tensor], Tensor]:
         """What looks up the tokens fed at one position after the other: gold ones are looked up all at once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 from torch import Tensor
@@ -52,14 +52,18 @@ class Memory:
         """(sentences, 1, source_time) bool, True at padding: the mask as attention needs it, made once."""
         return ~self.mask.unsqueeze(1)
 
+    def copy_ids_of(self, rows: int) -> Tensor | None:
+        """The ids of source words for rows = sentences × width, sentence-major: (rows, source_time)."""
+        if self.copy_ids is None:
+            return None
+        width = rows // len(self.copy_ids)
+        return self.copy_ids if width == 1 else self.copy_ids.repeat_interleave(width, 0)
+
     def select(self, sentences: Tensor) -> Memory:
         """The memory of the given sentences, in the given order. sentences: (n,) int64."""
-        keys, context, values = (
-            None if value is None else value.index_select(0, sentences)
-            for value in (self.keys, self.context, self.values)
-        )
-        return Memory(
-            self.states.index_select(0, sentences), self.mask.index_select(0, sentences), keys, context, values
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(
+            self, **{name: each.index_select(0, sentences) for name, each in own.items() if each is not None}
         )
 
 
