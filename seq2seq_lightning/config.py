@@ -34,7 +34,7 @@ from seq2seq_lightning.text.sides import TextConfig
 from seq2seq_lightning.text.tokenizers import TokenizerConfig
 from seq2seq_lightning.training.initial_weights import weights_hash
 from seq2seq_lightning.training.learning_rates import LEARNING_RATES, ConstantRateConfig, LearningRateConfig
-from seq2seq_lightning.training.objectives import OBJECTIVES, ObjectiveConfig
+from seq2seq_lightning.training.objectives import OBJECTIVES, ObjectiveConfig, Surroundings
 from seq2seq_lightning.training.objectives.maximum_likelihood import MaximumLikelihoodConfig
 from seq2seq_lightning.training.optimizers import OPTIMIZERS, AdamConfig, OptimizerConfig
 from seq2seq_lightning.training.settings import (
@@ -161,6 +161,12 @@ def _problems(config: Config) -> Iterator[str]:
         )
     if getattr(config.decoding, "beta", 0.0) and config.model.decoder.context.name != "attention":
         yield "decoding.beta needs attention weights: set model.decoder.context=attention, or decoding.beta=0."
+    surroundings = Surroundings(
+        is_plainly_fed=config.teacher_forcing == ConstantConfig(),
+        writes_eos=config.text.target.eos,
+        has_coverage_loss=config.model.decoder.coverage_loss > 0,
+    )
+    yield from config.objective.problems(surroundings)
 
 
 def fingerprint(config: Config) -> str:

@@ -8,13 +8,25 @@ from typing import Any
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.plugins import Table
 from seq2seq_lightning.training.objectives.maximum_likelihood import MaximumLikelihood, MaximumLikelihoodConfig
-from seq2seq_lightning.training.objectives.objective import Losses, Objective, ObjectiveConfig, TrainingStep
+from seq2seq_lightning.training.objectives.minimum_risk import MinimumRisk, MinimumRiskConfig
+from seq2seq_lightning.training.objectives.objective import (
+    Losses,
+    Objective,
+    ObjectiveConfig,
+    Surroundings,
+    TrainingStep,
+)
+from seq2seq_lightning.training.objectives.policy_gradient import Reinforce, ReinforceConfig
+from seq2seq_lightning.training.objectives.self_critical import SelfCritical, SelfCriticalConfig
 
 OBJECTIVES: Table[type[ObjectiveConfig], Callable[[Any], Objective]] = Table(
     "objectives",
     ObjectiveConfig,
     {
         MaximumLikelihoodConfig: MaximumLikelihood,
+        MinimumRiskConfig: MinimumRisk,
+        SelfCriticalConfig: SelfCritical,
+        ReinforceConfig: Reinforce,
     },
 )
 
@@ -26,4 +38,4 @@ def build_objective(config: ObjectiveConfig, model: Seq2Seq, seed: int) -> Objec
     return objective
 
 
-__all__ = ["OBJECTIVES", "Losses", "Objective", "ObjectiveConfig", "TrainingStep", "build_objective"]
+__all__ = ["OBJECTIVES", "Losses", "Objective", "ObjectiveConfig", "Surroundings", "TrainingStep", "build_objective"]

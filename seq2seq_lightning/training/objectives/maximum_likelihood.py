@@ -34,10 +34,13 @@ class MaximumLikelihood(Objective):
         self.label_smoothing = config.label_smoothing
 
     def losses(self, step: TrainingStep) -> Losses:
-        """See ``Objective.losses``; where the feeding has several parts, their weighted sum."""
-        parts = step.fed.parts
-        found = [
-            label_losses(step.model, part.readouts, step.batch, step.ids.pad, self.label_smoothing) for part in parts
-        ]
-        total = torch.stack([part.weight * losses.total for part, losses in zip(parts, found, strict=True)]).sum()
-        return Losses(total, found[0])
+        """See ``Objective.losses``."""
+        return gold_losses(step, self.label_smoothing)
+
+
+def gold_losses(step: TrainingStep, label_smoothing: float = 0.0) -> Losses:
+    """The losses of the gold labels; where the feeding has several parts, their weighted sum is trained on."""
+    parts = step.fed.parts
+    found = [label_losses(step.model, part.readouts, step.batch, step.ids.pad, label_smoothing) for part in parts]
+    total = torch.stack([part.weight * losses.total for part, losses in zip(parts, found, strict=True)]).sum()
+    return Losses(total, found[0])

@@ -13,9 +13,19 @@ from torch import Tensor, nn
 
 from seq2seq_lightning.data.batch import Batch
 from seq2seq_lightning.decoding.protocol import SpecialIds
+from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.losses import TokenLosses
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.training.feeding import Fed
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the rest of a configuration means to an objective."""
+
+    is_plainly_fed: bool = True  # teacher_forcing is as it is by default: gold throughout
+    writes_eos: bool = True  # targets end with `eos`
+    has_coverage_loss: bool = False  # the model adds a loss of its attention to those of gold labels
 
 
 @dataclass
@@ -24,12 +34,14 @@ class ObjectiveConfig:
 
     name: str = "maximum_likelihood"
 
-    def problems(self, is_gold_fed: bool, writes_eos: bool) -> Iterator[str]:
-        """What this objective cannot do or would ignore, one sentence each with what to do.
-
-        is_gold_fed: `teacher_forcing` feeds gold throughout; writes_eos: targets end with `eos`.
-        """
+    def problems(self, surroundings: Surroundings) -> Iterator[str]:
+        """What this objective could not do there, or would ignore: one sentence each, with what to do."""
         yield from ()
+
+    def require(self, holds: bool, key: str, value: object, allowed: str) -> None:
+        """Refuse a value of an option."""
+        if not holds:
+            raise ConfigurationError(f"objective.{key} is {value}; it must be {allowed}.")
 
 
 @dataclass(frozen=True)
@@ -84,12 +96,12 @@ class Objective(nn.Module, ABC):
     def losses(self, step: TrainingStep) -> Losses:
         """The losses of one micro-batch."""
 
-    def prepare(self, model: Seq2Seq, seed: int) -> None:  # noqa: B027 - most objectives have nothing to prepare
+    def prepare(self, model: Seq2Seq, seed: int) -> None:
         """Make the parameters that the objective trains beside this model."""
 
     def parameter_group(self) -> dict[str, Any]:
         """The optimiser's settings for the objective's own parameters, where they differ from the model's."""
         return {}
 
-    def before_update(self) -> None:  # noqa: B027
+    def before_update(self) -> None:
         """Called once per update on every rank, when all gradients are there: the place to clip one's own."""
