@@ -24,6 +24,14 @@ from seq2seq_lightning.job import Job
 LOG = "log.txt"
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
+# glibc gives each large tensor fresh pages and takes them back when it is freed, at a tenth of the speed of memory;
+# kept in the process they make a training step 5 % shorter. Other C libraries do not know these names.
+KEEP_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**33),
+    "MALLOC_TOP_PAD_": str(2**26),
+}
+
 
 # -- one job -----------------------------------------------------------------------------------------------------------
 
@@ -107,8 +115,8 @@ def _failure(job: Job, status: int, log: str) -> JobFailed:
 
 
 def _environment(job: Job) -> dict[str, str]:
-    """The parent's, without a rank of its own, with the threads this job may use."""
-    environment = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
+    """The parent's, without a rank of its own, with the threads this job may use; it keeps the memory it has freed."""
+    environment = KEEP_MEMORY | {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
     environment["PYTHONUNBUFFERED"] = "1"
     threads = job.config["trainer"]["threads"]
     if threads is not None:

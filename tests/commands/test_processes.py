@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from seq2seq_lightning.commands import processes
-from seq2seq_lightning.commands.processes import RANK_VARIABLES, _environment, _failure, share_threads
+from seq2seq_lightning.commands.processes import KEEP_MEMORY, RANK_VARIABLES, _environment, _failure, share_threads
 from seq2seq_lightning.config import Config, PathsConfig
 from seq2seq_lightning.experiments.record import Record, write_record
 from seq2seq_lightning.job import Job
@@ -76,6 +76,12 @@ def test_a_worker_has_no_rank_of_its_parents_and_its_own_threads(job: Job, monke
     environment = _environment(with_threads)
     assert not set(RANK_VARIABLES) & environment.keys()
     assert environment["OMP_NUM_THREADS"] == "3"
+
+
+def test_a_worker_keeps_freed_memory_unless_the_user_says_otherwise(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert KEEP_MEMORY.items() <= _environment(job).items()
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "4096")
+    assert _environment(job)["MALLOC_TOP_PAD_"] == "4096"
 
 
 @pytest.mark.parametrize(
