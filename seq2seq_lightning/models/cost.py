@@ -50,7 +50,7 @@ def multiply_adds(model: Seq2Seq, positions: Positions, rows: int = 1) -> dict[s
         "encoder": weights(encoder) * positions.source + final_states * positions.sentences,
         "bridge": weights(model.bridge) * positions.sentences,
         "keys": keys + _of_summary(decoder.summariser, encoder.output_size) * positions.source,
-        "decoder": weights(decoder.stack) * positions.target * rows,
+        "decoder": (weights(decoder.stack) + weights(decoder.transition)) * positions.target * rows,
         "attention": attention * rows,
         "readout": weights(decoder.readout_map) * positions.target * rows,
         "output": weights(model.output_layer) * positions.target * rows,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -57,14 +58,22 @@ class Part:
         return Part(self.top[rows], context, self.embedded[rows], mask, weights)
 
 
+class Seen(NamedTuple):
+    """What one position saw of the source."""
+
+    context: Tensor  # (rows, size)
+    weights: Tensor | None  # (rows, source_time)
+    carried: Carried | None
+
+
 @dataclass(frozen=True)
 class Position:
     """What one position gave."""
 
     top: Tensor  # (rows, hidden), the output of the stack
+    layers: tuple[CellState, ...]
     context: Tensor | None  # (rows, size)
     weights: Tensor | None  # (rows, source_time)
-    layers: tuple[CellState, ...]
     carried: Carried | None  # by the attention
 
 
@@ -87,6 +96,19 @@ def activate(joined: Tensor, activation: ReadoutActivation) -> Tensor:
             return joined.unflatten(-1, (-1, 2)).amax(-1)
         case ReadoutActivation.none:
             return joined
+
+
+def conditional(first: CellStep, ask: Callable[[Tensor], Tensor], second: CellStep) -> CellStep:
+    """A step of two cells with the attention between them (Sennrich et al. 2017, the conditional GRU of Nematus).
+
+    s' = first(x, s), c = the context that s' asks for, s = second(c, s').
+    """
+
+    def step(inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
+        output, between = first(inputs, state)
+        return second(ask(output), between)
+
+    return step
 
 
 class Decoder(nn.Module):
@@ -218,33 +240,30 @@ class Decoder(nn.Module):
 
     def advance(self, embedded: Tensor, state: State, memory: Memory, mask: Masks, moves: Moves) -> Position:
         """Move the stack by one position. embedded: (rows, embedding_size)."""
-        context, weights, carried, inputs = None, None, None, [embedded]
+        seen: list[Seen] = []
+
+        def ask(query: Tensor) -> Tensor:
+            seen.append(self._attend(query, state, memory, mask, moves))
+            return seen[0].context
+
+        inputs, cells = [embedded], moves.cells
         if self.asks_before:
-            context, weights, carried = self._attend(state.layers[-1]["hidden"], state, memory, mask, moves)
-            inputs.append(context)
+            inputs.append(ask(state.layers[-1]["hidden"]))
         elif memory.context is not None:
             width = embedded.shape[0] // memory.context.shape[0]
             rows = memory.context if width == 1 else memory.context.repeat_interleave(width, 0)
-            context = drop(rows, mask.context)
-            inputs.append(context)
+            seen.append(Seen(drop(rows, mask.context), None, None))
+            inputs.append(seen[0].context)
         if state.feed is not None:
             inputs.append(state.feed)
-        joined, cells = inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=1), moves.cells
+        joined = inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=1)
         if moves.transition is not None:
             assert cells is not None
-            first, second = cells[0], moves.transition
-
-            def both(values: Tensor, start: CellState) -> tuple[Tensor, CellState]:
-                nonlocal context, weights, carried
-                output, between = first(values, start)
-                context, weights, carried = self._attend(output, state, memory, mask, moves)
-                return second(context, between)
-
-            cells = [both, *cells[1:]]
+            cells = [conditional(cells[0], ask, moves.transition), *cells[1:]]
         top, layers = self.stack.step(joined, state.layers, mask.layers, cells)
         if self.asks_after:
-            context, weights, carried = self._attend(top, state, memory, mask, moves)
-        return Position(top, context, weights, layers, carried)
+            ask(top)
+        return Position(top, layers, *seen[0]) if seen else Position(top, layers, None, None, None)
 
     def read_out(self, part: Part, readout_map: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """What the output layer reads: (…, readout_size). readout_map: within a loop, that of its moves."""
@@ -350,10 +369,8 @@ class Decoder(nn.Module):
         assert self.embedding.padding_idx is not None
         return DeferredEmbedding(self.embedding.weight, self.embedding.padding_idx, *tokens.shape)
 
-    def _attend(
-        self, query: Tensor, state: State, memory: Memory, mask: Masks, moves: Moves
-    ) -> tuple[Tensor, Tensor, Carried | None]:
-        """query: (rows, hidden). Returns context (rows, size), weights (rows, source_time), and what is carried on."""
+    def _attend(self, query: Tensor, state: State, memory: Memory, mask: Masks, moves: Moves) -> Seen:
+        """query: (rows, query_size)."""
         assert moves.attend is not None
         rows, sentences = query.shape[0], memory.states.shape[0]
 
@@ -364,4 +381,4 @@ class Decoder(nn.Module):
         attended = moves.attend(beams(query), memory, carried)
         if attended.carried is not None:
             carried = {name: value.flatten(0, 1) for name, value in attended.carried.items()}
-        return drop(attended.context.view(rows, -1), mask.context), attended.weights.view(rows, -1), carried
+        return Seen(drop(attended.context.view(rows, -1), mask.context), attended.weights.view(rows, -1), carried)

@@ -22,6 +22,7 @@ class Query(Enum):
     """Which state asks the attention."""
 
     previous = "previous"  # the top state before the position; the context joins the input (Bahdanau et al. 2015)
+    between = "between"  # what a first cell makes of the input; a second one reads the context (Sennrich et al. 2017)
     current = "current"  # the top output at the position; the context joins the readout alone (Luong et al. 2015)
 
 
@@ -94,7 +95,7 @@ class DecoderConfig:
     norm: Norm = Norm.none  # none | layer, one per layer
     norm_place: NormPlace = NormPlace.before  # before | after the cell
     context: Context = Context.attention  # initial | every_step | attention
-    query: Query | None = None  # previous | current; null: current, and the only choice without attention
+    query: Query | None = None  # previous | between | current; null: current, and the only choice without attention
     input_feeding: bool = False  # whether the readout joins the next input; needs attention
     summary: Summary = Summary.last  # last | top | mean | max | learned: the vector of `context=every_step`
     tie: Tie = Tie.none  # none | decoder | all
@@ -115,8 +116,8 @@ class DecoderConfig:
 
     @property
     def query_size(self) -> int:
-        """The size of what asks the attention: the top state before the position, or the top output at it."""
-        return self.hidden_size if self.asks_before else self.output_size
+        """The size of what asks the attention: a cell's state, or the output of the stack at the position."""
+        return self.output_size if self.asks_after else self.hidden_size
 
     @property
     def asks_before(self) -> bool:
@@ -124,14 +125,19 @@ class DecoderConfig:
         return self.context is Context.attention and self.query is Query.previous
 
     @property
+    def asks_between(self) -> bool:
+        """Whether the attention is asked between the two cells of the bottom layer."""
+        return self.context is Context.attention and self.query is Query.between
+
+    @property
     def asks_after(self) -> bool:
         """Whether the attention is asked after the step."""
-        return self.context is Context.attention and self.query is not Query.previous
+        return self.context is Context.attention and self.query in (Query.current, None)
 
     @property
     def feeds_on_attention(self) -> bool:
         """Whether what the attention found, or what came of it, enters the stack."""
-        return self.input_feeding or self.asks_before
+        return self.input_feeding or self.asks_before or self.asks_between
 
     def joined_size(self, context_size: int) -> int:
         """The size of [state; context; embedding] as the readout joins it."""

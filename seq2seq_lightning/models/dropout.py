@@ -101,13 +101,23 @@ class Masks:
     layers: list[LayerNoise]  # one per layer
     context: Tensor | None
     output: Tensor | None
+    transition: Noise | None = None  # of the second cell of a conditional decoder
 
     def positions(self, time: int) -> list[Masks]:
         """The masks of each position."""
+        transition: Sequence[Noise | None] = (
+            [None] * time if self.transition is None else self.transition.positions(time)
+        )
         embedding, context, output = (_positions(mask, time) for mask in (self.embedding, self.context, self.output))
         layers = [layer.positions(time) for layer in self.layers]
         return [
-            Masks(embedding[position], [layer[position] for layer in layers], context[position], output[position])
+            Masks(
+                embedding[position],
+                [layer[position] for layer in layers],
+                context[position],
+                output[position],
+                transition[position],
+            )
             for position in range(time)
         ]
 

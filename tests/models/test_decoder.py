@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq_lightning.models.cells import GRUConfig
+from seq2seq_lightning.models.cells.cell import Cell
 from seq2seq_lightning.models.decoder import Part
 from seq2seq_lightning.models.decoder_config import (
     Context,
@@ -41,13 +42,18 @@ def readout(model: Seq2Seq) -> Tensor:
     return model.readouts(BATCH.source, BATCH.source_lengths, BATCH.target_inputs).readout
 
 
+def move(ours: Cell, inputs: Tensor, state: Tensor) -> Tensor:
+    """One cell moved by one position, by torch's own."""
+    cell = nn.GRUCell(inputs.shape[1], 6).double()
+    cell.load_state_dict({name[:-3]: values for name, values in ours.kernel.state_dict().items()})
+    return cell(inputs, state)
+
+
 def cells(model: Seq2Seq, inputs: Tensor, states: list[Tensor]) -> list[Tensor]:
-    """Both layers moved by one position, by torch's own cell."""
+    """Both layers moved by one position."""
     moved = []
     for layer, state in zip(model.decoder.stack.layers, states, strict=True):
-        cell = nn.GRUCell(inputs.shape[1], 6).double()
-        cell.load_state_dict({name[:-3]: values for name, values in layer.cell.kernel.state_dict().items()})
-        inputs = cell(inputs, state)
+        inputs = move(layer.cell, inputs, state)
         moved.append(inputs)
     return moved
 
@@ -90,6 +96,21 @@ def test_luong_asks_with_the_current_state_and_feeds_its_readout() -> None:
         context = attend(model, hidden[-1], states)
         feed = torch.tanh(model.decoder.readout_map.weight @ torch.cat((hidden[-1], context), 1).T).T
         found.append(feed)
+    close(readout(model), torch.stack(found, 1))
+
+
+def test_a_conditional_decoder_asks_between_its_two_cells() -> None:
+    model = build(context=Context.attention, query=Query.between, readout=JOINED)
+    assert model.decoder.transition is not None
+    below, above = (layer.cell for layer in model.decoder.stack.layers)
+    states, (lower, upper), embedded = started(model)
+    found = []
+    for word in embedded:
+        between = move(below, word, lower)  # s' = GRU(e, s)
+        context = attend(model, between, states)
+        lower = move(model.decoder.transition, context, between)  # s = GRU'(c, s')
+        upper = move(above, lower, upper)
+        found.append(torch.cat((upper, context, word), 1))
     close(readout(model), torch.stack(found, 1))
 
 

@@ -41,8 +41,10 @@ SIGHTS: dict[str, dict[str, Any]] = {
         if summary is not Summary.last
     },
     "previous": {"context": Context.attention, "query": Query.previous},
+    "between": {"context": Context.attention, "query": Query.between},
     "current": {"context": Context.attention, "query": Query.current},
     "previous_feeding": {"context": Context.attention, "query": Query.previous, "input_feeding": True},
+    "between_feeding": {"context": Context.attention, "query": Query.between, "input_feeding": True},
     "current_feeding": {"context": Context.attention, "query": Query.current, "input_feeding": True},
 }
 READOUTS: dict[str, ReadoutConfig] = {
