@@ -24,6 +24,7 @@ from seq2seq_lightning.metrics import METRICS, MetricsConfig
 from seq2seq_lightning.models.attention import ATTENTIONS, AttentionConfig
 from seq2seq_lightning.models.bridges import BRIDGES, BridgeConfig
 from seq2seq_lightning.models.cells import CELLS, CellConfig
+from seq2seq_lightning.models.decoder_config import Copy
 from seq2seq_lightning.models.model_config import ModelConfig, check
 from seq2seq_lightning.plugins import plugins_of
 from seq2seq_lightning.structure import Families, differences, from_plain, to_plain
@@ -167,6 +168,7 @@ def _problems(config: Config) -> Iterator[str]:
         has_coverage_loss=config.model.decoder.coverage_loss > 0,
     )
     yield from config.objective.problems(surroundings)
+    yield from _problems_of_copying(config)
 
 
 def fingerprint(config: Config) -> str:
@@ -175,6 +177,19 @@ def fingerprint(config: Config) -> str:
     Settings count where they differ from their defaults, so that options added later leave old names as they were;
     a default that changes raises TRAINING_VERSION.
     """
+def _problems_of_copying(config: Config) -> Iterator[str]:
+    copy = config.model.decoder.copy
+    if copy is Copy.none:
+        return
+    smoothing = getattr(config.objective, "label_smoothing", 0.0)
+    if smoothing:
+        yield (
+            f"objective.label_smoothing={smoothing} shares probability among the words of a vocabulary, but with "
+            f"model.decoder.copy={copy.value} each sentence has words of its own. Set objective.label_smoothing=0, or "
+            "model.decoder.copy=none."
+        )
+
+
     trainer, batching = config.trainer, differences(config.data.batching)
     exactness = trainer.matmul_precision
     if exactness is MatmulPrecision.auto:

@@ -16,6 +16,7 @@ from seq2seq_lightning.job import Job
 from seq2seq_lightning.recording import clear, recording
 from seq2seq_lightning.scoring import score
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
+from seq2seq_lightning.text.copying import Copying
 from seq2seq_lightning.trained import Trained, load, new_model, special_ids
 from seq2seq_lightning.training.checkpoint_index import last_checkpoint
 from seq2seq_lightning.training.checkpoints import tidy
@@ -72,9 +73,11 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
     model = new_model(config, source, target)
     if config.init_from is not None and last_checkpoint(job.folder / "checkpoints") is None:
         start_from(config.init_from, model, {"source": source.vocabulary, "target": target.vocabulary})
-    split = encode_split(corpus.train, source, target)
-    val = encode_split(corpus.val, source, target) if corpus.val else None
-    validation = Validation(config.validation, config.metrics, corpus.val, target, ids) if corpus.val else None
+    split = encode_split(corpus.train, source, target, model.copies)
+    val = encode_split(corpus.val, source, target, model.copies) if corpus.val else None
+    validation = (
+        Validation(config.validation, config.metrics, corpus.val, Copying(source, target), ids) if corpus.val else None
+    )
     recipe = plan(config, split)
     stored = {"config": config.to_plain(), "vocabularies": {"source": source.to_plain(), "target": target.to_plain()}}
     stored["plugins"] = plugins_used(config)

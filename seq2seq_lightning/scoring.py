@@ -78,7 +78,7 @@ def _rows(pairs: list[Pair], evaluation: Evaluation, trained: Trained) -> Iterab
         row: dict[str, Any] = {"source": pair.source, "references": list(pair.references), "hypothesis": text}
         row |= {"finished": best.finished, "log_prob": best.log_prob, "score": best.score}
         if len(n_best) > 1:
-            row["n_best"] = [[trained.target.decode(each.tokens), each.score] for each in n_best]
+            row["n_best"] = [[trained.text(each, pair.source), each.score] for each in n_best]
         yield row
 
 

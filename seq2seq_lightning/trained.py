@@ -51,7 +51,12 @@ class Trained:
 
     def translate(self, texts: Sequence[str], decoding: DecodingConfig | None = None) -> list[str]:
         """The best hypothesis of each text, in order; `decoding` defaults to the run's."""
-        return [self.target.decode(best[0].tokens) for best in self.search(texts, decoding)]
+        found = self.search(texts, decoding)
+        return [self.text(best[0], text) for best, text in zip(found, texts, strict=True)]
+
+    def text(self, hypothesis: Hypothesis, source: str) -> str:
+        """What was written for a source."""
+        return self.evaluator.text(hypothesis, source)
 
     def search(
         self,
@@ -60,7 +65,10 @@ class Trained:
         on_progress: OnProgress | None = None,
         **wanted: bool,
     ) -> list[list[Hypothesis]]:
-        """The n-best hypotheses of each text, in order (token ids of the target vocabulary, without bos and eos)."""
+        """The n-best hypotheses of each text, in order (token ids of the target vocabulary, without bos and eos).
+
+        Ids beyond the vocabulary stand for words that only that text has; ``text`` knows them.
+        """
         pairs = [Pair(text, "", ("",)) for text in texts]
         return self.evaluator.search(
             self.evaluator.encode(pairs), decoding or self.config.decoding, on_progress, **wanted
@@ -114,7 +122,9 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Trained:
 def new_model(config: Config, source: SourceCodec, target: TargetCodec) -> Seq2Seq:
     """The untrained model of a configuration, its weights drawn from the seed's `init` stream."""
     ids = special_ids(target)
-    model = build_model(config.model, len(source.vocabulary), len(target.vocabulary), ids.pad, config.seed)
+    model = build_model(
+        config.model, len(source.vocabulary), len(target.vocabulary), ids.pad, config.seed, target.vocabulary.unk_id
+    )
     return model.to(NUMBERS.get(config.trainer.precision, torch.float32))
 
 

@@ -79,7 +79,7 @@ def _answers(trained: Trained, lines: Sequence[str], config: TranslateConfig) ->
     for number, line in enumerate(lines):
         hypotheses = answers.get(number, [])
         if config.format is OutputFormat.text:
-            yield trained.target.decode(hypotheses[0].tokens) if hypotheses else ""
+            yield trained.text(hypotheses[0], line) if hypotheses else ""
         else:
             yield json.dumps(_row(trained, line, hypotheses), ensure_ascii=False)
 
@@ -88,7 +88,7 @@ def _row(trained: Trained, source: str, hypotheses: Sequence[Hypothesis]) -> dic
     """The n-best of one line with scores, per-token log-probabilities, and attention where asked for."""
     n_best = []
     for each in hypotheses:
-        entry = {"text": trained.target.decode(each.tokens), "score": each.score, "log_prob": each.log_prob}
+        entry = {"text": trained.text(each, source), "score": each.score, "log_prob": each.log_prob}
         entry |= {"finished": each.finished, "token_log_probs": each.token_log_probs}
         if each.attention is not None:
             entry["attention"] = each.attention

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from seq2seq_lightning.models.attention import AdditiveAttentionConfig, AttentionConfig
 from seq2seq_lightning.models.bridges import BridgeConfig, BridgeSizes, DenseBridgeConfig
 from seq2seq_lightning.models.cells import CellConfig, GRUConfig
-from seq2seq_lightning.models.decoder_config import Context, DecoderConfig, Summary, Tie
+from seq2seq_lightning.models.decoder_config import Context, Copy, DecoderConfig, Summary, Tie
 from seq2seq_lightning.models.encoder import EncoderConfig
 from seq2seq_lightning.models.initialisation import InitialisationConfig
 from seq2seq_lightning.models.rules import own_name
@@ -84,7 +84,7 @@ def check(config: ModelConfig) -> list[str]:
         return found  # the rules between parts speak of sizes, which must be sound first
     assert config.bridge is not None
     found = config.bridge.problems(config.bridge_sizes)
-    rules = (_problems_of_sight, _problems_of_summary, _problems_of_attention, _problems_of_tying)
+    rules = (_problems_of_sight, _problems_of_summary, _problems_of_attention, _problems_of_copying, _problems_of_tying)
     return found + [problem for rule in rules for problem in rule(config)]
 
 
@@ -154,6 +154,16 @@ def _problems_of_attention(config: ModelConfig) -> list[str]:
         return []
     assert config.attention is not None
     return config.attention.problems(config.decoder.query_size, config.encoder.output_size)
+
+
+def _problems_of_copying(config: ModelConfig) -> list[str]:
+    if config.decoder.copy is Copy.none or not config.encoder.pyramid:
+        return []
+    return [
+        f"`model.decoder.copy={config.decoder.copy.value}` copies the word that an encoder state stands for, but with "
+        f"`model.encoder.pyramid={config.encoder.pyramid}` a state stands for several. Set `model.encoder.pyramid=0` "
+        f"or `model.decoder.copy=none`."
+    ]
 
 
 def _problems_of_tying(config: ModelConfig) -> list[str]:

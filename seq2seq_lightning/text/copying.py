@@ -38,8 +38,10 @@ class Copying:
         return self._ids(self.target.tokenize(target), source)
 
     def decode(self, ids: Iterable[int], source: str) -> str:
-        """The text of a hypothesis for this source."""
-        return self.target.decode(ids, self.unknown(source))
+        """The text of a hypothesis for this source, whether or not it has copied anything."""
+        ids, size = list(ids), len(self.target.vocabulary)
+        copied = any(index >= size for index in ids)
+        return self.target.decode(ids, self.unknown(source) if copied else ())
 
     def _ids(self, words: list[str], source: str) -> list[int]:
         size = len(self.target.vocabulary)

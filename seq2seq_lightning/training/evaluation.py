@@ -16,11 +16,13 @@ from seq2seq_lightning.data.example import EncodedSplit, Pair, encode_split
 from seq2seq_lightning.data.loader import EvaluationLoader
 from seq2seq_lightning.decoding import DecodingConfig, ForcedLength, search
 from seq2seq_lightning.decoding.protocol import Hypothesis, SpecialIds
-from seq2seq_lightning.losses import perplexity, position_nll
+from seq2seq_lightning.losses import perplexity
 from seq2seq_lightning.metrics import MetricsConfig, Score, buckets, score_corpus
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.teacher_forcing import ArgMax
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
+from seq2seq_lightning.text.copying import Copying
+from seq2seq_lightning.training.label_losses import label_log_probs
 
 OnProgress = Callable[[int, int], None]  # (sentences done, sentences in all)
 
@@ -54,6 +56,7 @@ class Evaluator:
 
     def __init__(self, model: Seq2Seq, source: SourceCodec, target: TargetCodec, ids: SpecialIds) -> None:
         self.model, self.source, self.target, self.ids = model, source, target, ids
+        self.copying = Copying(source, target)
 
     @property
     def device(self) -> torch.device:
@@ -62,7 +65,11 @@ class Evaluator:
 
     def encode(self, pairs: Sequence[Pair]) -> EncodedSplit:
         """The ids of pairs."""
-        return encode_split(pairs, self.source, self.target)
+        return encode_split(pairs, self.source, self.target, self.model.copies)
+
+    def text(self, hypothesis: Hypothesis, source: str) -> str:
+        """What was written for a source: tokens that only this source has mean its words."""
+        return self.copying.decode(hypothesis.tokens, source)
 
     def batches(self, split: EncodedSplit, size: int) -> Iterator[Batch]:
         """The split in batches of similar length, on the model's device."""
@@ -81,7 +88,7 @@ class Evaluator:
         done = 0
         with evaluating(self.model):
             for batch in self.batches(split, decoding.batch_size):
-                memory, state = self.model.start(batch.source, batch.source_lengths)
+                memory, state = self.model.start(batch.source, batch.source_lengths, batch.copy_ids)
                 forced = batch.target_lengths if decoding.forced_length is ForcedLength.reference else None
                 hypotheses = search(
                     self.model,
@@ -107,7 +114,6 @@ class Evaluator:
         Teacher-forced, or with the model's own best tokens fed back.
         """
         sums = torch.zeros(len(split), dtype=torch.float64)
-        layer = self.model.output_layer
         with evaluating(self.model):
             for batch in self.batches(split, size):
                 gold_mask = None
@@ -115,10 +121,10 @@ class Evaluator:
                     gold_mask = torch.zeros_like(batch.target_inputs, dtype=torch.bool)
                     gold_mask[:, 0] = True
                 readouts = self.model.readouts(
-                    batch.source, batch.source_lengths, batch.target_inputs, gold_mask=gold_mask, fed_back=ArgMax()
+                    batch.source, batch.source_lengths, batch.target_inputs, gold_mask, ArgMax(), batch.copy_ids
                 )
-                nll = position_nll(readouts.readout, layer.weight, layer.bias, batch.target_labels, self.ids.pad)
-                sums[batch.indices] = nll.double().sum(1).cpu()
+                log_probs = label_log_probs(self.model, readouts, batch.target_labels, self.ids.pad)
+                sums[batch.indices] = -log_probs.double().sum(1).cpu()
         return sums
 
     def evaluate(
@@ -133,7 +139,7 @@ class Evaluator:
         start = time.perf_counter()
         hypotheses = self.search(split, decoding, on_progress)
         seconds = time.perf_counter() - start
-        texts = [self.target.decode(best[0].tokens) for best in hypotheses]
+        texts = [self.text(best[0], pair.source) for best, pair in zip(hypotheses, pairs, strict=True)]
         references = [pair.references for pair in pairs]
         lengths = [len(self.source.tokenize(pair.source)) for pair in pairs]
         forced = self.nll(split, decoding.batch_size)

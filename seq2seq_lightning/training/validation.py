@@ -16,7 +16,7 @@ from seq2seq_lightning.losses import perplexity
 from seq2seq_lightning.metrics import MetricsConfig, higher_is_better, score_corpus
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.teacher_forcing import ArgMax
-from seq2seq_lightning.text.codec import Codec
+from seq2seq_lightning.text.copying import Copying
 from seq2seq_lightning.training.label_losses import label_losses
 from seq2seq_lightning.training.settings import ValidationConfig
 
@@ -25,12 +25,17 @@ class Validation:
     """Collects one pass over the validation split; `conclude` gives the logged values, equal on every rank."""
 
     def __init__(
-        self, config: ValidationConfig, metrics: MetricsConfig, pairs: Sequence[Pair], codec: Codec, ids: SpecialIds
+        self,
+        config: ValidationConfig,
+        metrics: MetricsConfig,
+        pairs: Sequence[Pair],
+        codecs: Copying,
+        ids: SpecialIds,
     ) -> None:
         self.config = config
         self.metrics = metrics
         self.pairs = pairs
-        self.codec = codec
+        self.codecs = codecs
         self.ids = ids
         self.reset()
 
@@ -55,7 +60,7 @@ class Validation:
 
     def measure(self, model: Seq2Seq, batch: Batch) -> None:
         """Add one batch; the model is in evaluation mode."""
-        forced = model.readouts(batch.source, batch.source_lengths, batch.target_inputs)
+        forced = model.readouts(batch.source, batch.source_lengths, batch.target_inputs, copy_ids=batch.copy_ids)
         losses = label_losses(model, forced, batch, self.ids.pad, count_correct=True)
         self.nll += float(losses.nll)
         self.labels += int(losses.count)
@@ -64,7 +69,7 @@ class Validation:
             gold_mask = torch.zeros_like(batch.target_inputs, dtype=torch.bool)
             gold_mask[:, 0] = True
             free = model.readouts(
-                batch.source, batch.source_lengths, batch.target_inputs, gold_mask=gold_mask, fed_back=ArgMax()
+                batch.source, batch.source_lengths, batch.target_inputs, gold_mask, ArgMax(), batch.copy_ids
             )
             losses = label_losses(model, free, batch, self.ids.pad)
             self.free_running_nll += float(losses.nll)
@@ -80,10 +85,12 @@ class Validation:
             return
         rows = wanted.to(batch.source.device)
         lengths = batch.source_lengths[wanted]
-        source = batch.source.index_select(0, rows)[:, : int(lengths.max())]
-        memory, state = model.start(source, lengths)
+        longest, copy_ids = int(lengths.max()), None
+        if batch.copy_ids is not None:
+            copy_ids = batch.copy_ids.index_select(0, rows)[:, :longest]
+        memory, state = model.start(batch.source.index_select(0, rows)[:, :longest], lengths, copy_ids)
         hypotheses = search(
-            model, state, memory, lengths, self.config.decoding, self.ids, with_eos=self.codec.config.eos
+            model, state, memory, lengths, self.config.decoding, self.ids, with_eos=self.codecs.target.config.eos
         )
         for index, best in zip(batch.indices[wanted].tolist(), hypotheses, strict=True):
             self.decoded[index] = best[0].tokens
@@ -108,7 +115,7 @@ class Validation:
         if not decoded:
             return {}
         order = sorted(decoded)
-        hypotheses = [self.codec.decode(decoded[index]) for index in order]
+        hypotheses = [self.codecs.decode(decoded[index], self.pairs[index].source) for index in order]
         references = [self.pairs[index].references for index in order]
         scores = score_corpus(self.metrics, hypotheses, references, names=self.config.metrics)
         return {f"val/{name}": score.value for name, score in scores.items()}
