@@ -209,6 +209,9 @@ def _problems_of_copying(config: Config) -> Iterator[str]:
     groups = ("text", "teacher_forcing", "objective", "optimizer", "learning_rate", "validation")
     for group in groups:
         parts[group] = differences(getattr(config, group))
+    saved = config.checkpoint
+    if saved.average > 1:
+        parts["averaged"] = [saved.average, saved.average_of.name, saved.every]
     deciding = [getattr(config, group) for group in ("data", "model", *groups)]
     plugins = plugins_of([config.monitored, *_components(deciding)], TABLES)  # their numerics are their version's
     return hash_parts(parts | ({"plugins": plugins} if plugins else {}))

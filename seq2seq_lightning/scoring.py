@@ -16,6 +16,7 @@ from seq2seq_lightning.job import Job
 from seq2seq_lightning.structure import to_plain
 from seq2seq_lightning.trained import Trained, load
 from seq2seq_lightning.training.callbacks import write_progress
+from seq2seq_lightning.training.checkpoint_index import read_index
 from seq2seq_lightning.training.devices import device_named
 from seq2seq_lightning.training.evaluation import Evaluation
 from seq2seq_lightning.training.loggers import log_scores
@@ -32,7 +33,8 @@ def score(job: Job, config: Config, corpus: Corpus) -> dict[str, Scores]:
         if not (folder / "scores.json").exists():
             trained = trained or load(job.folder, device_named(config.trainer.accelerator))
             evaluation = _decode(trained, config, name, pairs, job.folder)
-            write_scores(folder, _scores(config, name, pairs, evaluation, trained), _rows(pairs, evaluation, trained))
+            scores = _scores(config, name, pairs, evaluation, _checkpoint(trained, job.folder))
+            write_scores(folder, scores, _rows(pairs, evaluation, trained))
             _track(config, name, pairs, evaluation)
         results[name] = read_scores(folder)
     return results
@@ -57,7 +59,13 @@ def _decode(trained: Trained, config: Config, name: str, pairs: list[Pair], run_
         return trained.score(pairs, config.decoding, config.metrics, on_progress)
 
 
-def _scores(config: Config, name: str, pairs: list[Pair], evaluation: Evaluation, trained: Trained) -> Scores:
+def _checkpoint(trained: Trained, run_dir: Path) -> dict[str, Any]:
+    """What was scored: the updates done, and of a mean those after which each of its checkpoints was written."""
+    average = read_index(run_dir / "checkpoints").average
+    return {"global_step": trained.global_step} | ({} if average is None else {"averaged": average.global_steps})
+
+
+def _scores(config: Config, name: str, pairs: list[Pair], evaluation: Evaluation, checkpoint: dict[str, Any]) -> Scores:
     return Scores(
         decoding=to_plain(config.decoding),
         decoding_name=config.decoding.name,
@@ -67,7 +75,7 @@ def _scores(config: Config, name: str, pairs: list[Pair], evaluation: Evaluation
         by_source_length=evaluation.by_source_length,
         seconds=round(evaluation.seconds, 3),
         sentences_per_second=round(len(pairs) / max(evaluation.seconds, 1e-9), 1),
-        checkpoint={"global_step": trained.global_step},
+        checkpoint=checkpoint,
         references=evaluation.references,
     )
 

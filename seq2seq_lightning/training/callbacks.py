@@ -17,6 +17,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 
+from seq2seq_lightning.training.checkpoint_average import entries_to_average
 from seq2seq_lightning.training.checkpoint_index import checkpoint_path, list_checkpoint, prune
 from seq2seq_lightning.training.settings import CheckpointConfig
 from seq2seq_lightning.training.validation import Validation
@@ -82,8 +83,10 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(path)
         self._saved_at = time.monotonic()
         if trainer.is_global_zero:
-            list_checkpoint(path, trainer.global_step, score, self.validation.mode if self.validation else "min")
-            prune(self.folder, self.config.keep)
+            mode = self.validation.mode if self.validation else "min"
+            index = list_checkpoint(path, trainer.global_step, score, mode)
+            wanted = entries_to_average(index, self.config, mode, ended=False)
+            prune(self.folder, self.config.keep, also={entry.file for entry in wanted})
 
 
 class EarlyStopping(Callback):

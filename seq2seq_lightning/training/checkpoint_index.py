@@ -1,9 +1,13 @@
-"""Which checkpoints a run keeps: ``index.json`` {last, best, kept}, replaced as a whole and always behind the files."""
+"""Which checkpoints a run keeps: ``index.json`` {last, best, kept}, replaced as a whole and always behind the files.
+
+With `checkpoint.average` it also has {average} from the end of training on.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +27,21 @@ class CheckpointEntry:
 
 
 @dataclass(frozen=True)
+class AverageEntry:
+    """The file that holds a mean of checkpoints, and the updates after which those were written."""
+
+    file: str
+    global_steps: list[int]
+
+
+@dataclass(frozen=True)
 class CheckpointIndex:
     """The files to resume from and to decode with, and all that are kept, oldest first."""
 
     last: str | None = None
     best: str | None = None
     kept: list[CheckpointEntry] = field(default_factory=list)
+    average: AverageEntry | None = None  # where there is one, it is decoded with instead of the best
 
 
 def checkpoint_path(folder: Path, global_step: int) -> Path:
@@ -44,7 +57,8 @@ def read_index(folder: Path) -> CheckpointIndex:
     try:
         plain = read_json(path)
         kept = [CheckpointEntry(**entry) for entry in plain["kept"]]
-        return CheckpointIndex(plain["last"], plain["best"], kept)
+        average = AverageEntry(**plain["average"]) if "average" in plain else None
+        return CheckpointIndex(plain["last"], plain["best"], kept, average)
     except (DataError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} is damaged ({error}). Delete it to start this run afresh, or write it anew: "
@@ -54,7 +68,10 @@ def read_index(folder: Path) -> CheckpointIndex:
 
 def write_index(folder: Path, index: CheckpointIndex) -> None:
     """Replace the index of a folder, whole or not at all."""
-    write_json_durably(Path(folder) / INDEX_NAME, dataclasses.asdict(index))
+    plain = dataclasses.asdict(index)
+    if index.average is None:
+        del plain["average"]
+    write_json_durably(Path(folder) / INDEX_NAME, plain)
 
 
 def list_checkpoint(path: Path, global_step: int, score: float | None = None, mode: str = "min") -> CheckpointIndex:
@@ -80,8 +97,9 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def best_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint with the best validation score: what is decoded with. Without validation, the last."""
-    best = read_index(folder).best
+    """What is decoded with: the average, if one was made; the best validation score; without validation, the last."""
+    index = read_index(folder)
+    best = index.best if index.average is None else index.average.file
     return None if best is None else Path(folder) / best
 
 
@@ -93,28 +111,35 @@ def earlier_checkpoints(path: Path) -> list[Path]:
     return [path.parent / name for name in reversed(older) if (path.parent / name).exists()]
 
 
-def prune(folder: Path, keep: int = 1) -> list[Path]:
-    """Delete all checkpoints but the newest ``keep`` and the best, with what a kill left unlisted or half-written.
+def sorted_by_score(entries: Iterable[CheckpointEntry], mode: str) -> list[CheckpointEntry]:
+    """Those that have a score, best first; the earlier of two equal ones is the better one."""
+    sign = {"min": 1.0, "max": -1.0}[mode]
+    scored = [(sign * entry.score, entry.global_step, entry) for entry in entries if entry.score is not None]
+    return [entry for *_, entry in sorted(scored, key=lambda triple: triple[:2])]
 
-    The index is replaced first, so that it never names a file that is gone. Returns what was deleted.
+
+def prune(folder: Path, keep: int = 1, also: Collection[str] = ()) -> list[Path]:
+    """Delete all checkpoints but the newest ``keep``, the best and the average, and those whose names are given.
+
+    What a kill left unlisted or half-written goes too. The index is replaced first, so that it never names a file that
+    is gone. Returns what was deleted.
     """
     folder = Path(folder)
     index = read_index(folder)
     newest = {entry.file for entry in index.kept[-keep:]} if keep else set()
-    names = newest | {name for name in (index.last, index.best) if name is not None}
+    names = newest | {name for name in (index.last, index.best) if name is not None} | set(also)
+    names |= {index.average.file} if index.average is not None else set()
     kept = [entry for entry in index.kept if entry.file in names]
     if kept != index.kept:
         write_index(folder, dataclasses.replace(index, kept=kept))
-    doomed = [path for path in folder.glob("step-*.ckpt") if path.name not in names]
-    doomed += list(folder.glob(".step-*.ckpt.*.tmp"))
+    doomed = [path for path in folder.glob("*.ckpt") if path.name not in names]
+    doomed += list(folder.glob(".*.ckpt.*.tmp"))
     for path in doomed:
         path.unlink(missing_ok=True)
     return sorted(doomed)
 
 
 def _index_of(kept: list[CheckpointEntry], mode: str) -> CheckpointIndex:
-    """Last and best of the entries; the earlier of two equal scores is the better one."""
-    scored = [(entry.score, entry) for entry in kept if entry.score is not None]
-    sign = {"min": 1.0, "max": -1.0}[mode]
-    best = min(scored, key=lambda pair: sign * pair[0])[1] if scored else kept[-1]
+    """Last and best of the entries."""
+    best = (sorted_by_score(kept, mode) or kept[-1:])[0]
     return CheckpointIndex(kept[-1].file, best.file, kept)

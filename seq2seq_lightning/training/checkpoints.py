@@ -9,7 +9,7 @@ import errno
 import pickle
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,13 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> Checkpoint:
 
 def strip_training(path: Path) -> None:
     """Rewrite a checkpoint without optimiser and loops: it can be decoded with, but not resumed."""
-    checkpoint = read_checkpoint(path)
+    write_checkpoint(path, without_training(read_checkpoint(path)))
+
+
+def without_training(checkpoint: Checkpoint) -> Checkpoint:
+    """The same without optimiser and loops."""
     kept = {key: checkpoint.training[key] for key in _KEPT_WHEN_STRIPPED if key in checkpoint.training}
-    write_checkpoint(path, Checkpoint(checkpoint.weights, checkpoint.config, checkpoint.vocabularies, kept))
+    return replace(checkpoint, training=kept)
 
 
 def previous_checkpoint(path: Path) -> Path | None:
@@ -199,14 +203,15 @@ def _name(value: Any) -> str:
 
 
 def tidy(folder: Path, after_scoring: AfterScoring) -> None:
-    """What becomes of a finished run's checkpoints: only the best without optimiser state, all, or none."""
+    """What becomes of a finished run's checkpoints: the one that was scored, without optimiser state, all, or none."""
     best = best_checkpoint(folder)
     if best is None or after_scoring is AfterScoring.keep_all:
         return
     if after_scoring is AfterScoring.keep_best:
         strip_training(best)
-        entries = [entry for entry in read_index(folder).kept if entry.file == best.name]
-        write_index(folder, CheckpointIndex(best.name, best.name, entries))
+        index = read_index(folder)
+        entries = [entry for entry in index.kept if entry.file == best.name]
+        write_index(folder, CheckpointIndex(best.name, best.name, entries, index.average))
         prune(folder)
     else:
         write_index(folder, CheckpointIndex())

@@ -116,6 +116,13 @@ class AfterScoring(Enum):
     delete = "delete"
 
 
+class AverageOf(Enum):
+    """Which checkpoints are averaged: the newest, or those with the best validation scores."""
+
+    last = "last"
+    best = "best"
+
+
 @dataclass
 class CheckpointConfig:
     """How often to save, and what to keep."""
@@ -123,13 +130,25 @@ class CheckpointConfig:
     every: int = 1000  # updates between checkpoints; each validation saves one too
     minutes: float = 10.0  # and never less often than this
     keep: int = 2  # the newest so many are kept, besides the best
+    average: int = 1  # score the mean of so many checkpoints; 1: the best one itself
+    average_of: AverageOf = AverageOf.last  # last | best (by validation.monitor)
     after_scoring: AfterScoring = AfterScoring.keep_best  # keep_best: the best one, without optimiser state
 
     def __post_init__(self) -> None:
-        """Refuse intervals that never come."""
-        for key in ("every", "minutes", "keep"):
+        """Refuse intervals that never come, and averages of what is not kept or of one."""
+        for key in ("every", "minutes", "keep", "average"):
             if isinstance(getattr(self, key), int | float) and getattr(self, key) <= 0:
                 raise ConfigurationError(f"checkpoint.{key} is {getattr(self, key)}; it must be above 0.")
+        if self.average_of is AverageOf.last and self.average > self.keep:
+            raise ConfigurationError(
+                f"checkpoint.average={self.average} asks for the mean of the last {self.average} checkpoints, but "
+                f"checkpoint.keep={self.keep}. Set checkpoint.keep={self.average}, or checkpoint.average_of=best."
+            )
+        if self.average_of is AverageOf.best and self.average == 1:
+            raise ConfigurationError(
+                "checkpoint.average_of=best changes nothing, because checkpoint.average=1 scores the best checkpoint "
+                "itself. Set checkpoint.average to the number of checkpoints, or leave out checkpoint.average_of."
+            )
 
 
 @dataclass

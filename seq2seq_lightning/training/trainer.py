@@ -25,6 +25,7 @@ from seq2seq_lightning.training.callbacks import (
     Progress,
     ProgressBar,
 )
+from seq2seq_lightning.training.checkpoint_average import average_checkpoints
 from seq2seq_lightning.training.checkpoint_index import last_checkpoint, read_index
 from seq2seq_lightning.training.checkpoint_io import DurableCheckpointIO
 from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
@@ -84,6 +85,7 @@ def fit(
         trainer.fit(module, data, ckpt_path=newest, weights_only=True)
     timings = measurements.timings() | _best(folder / "checkpoints")
     if trainer.is_global_zero:
+        average_checkpoints(folder / "checkpoints", checkpoint, "min" if validation is None else validation.mode)
         write_json_durably(folder / WINDOWS, measurements.windows)
         write_json_durably(folder / FITTED, timings)
     if interruption.received:

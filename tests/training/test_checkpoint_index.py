@@ -9,6 +9,8 @@ import pytest
 
 from seq2seq_lightning.errors import CheckpointError
 from seq2seq_lightning.training.checkpoint_index import (
+    AverageEntry,
+    CheckpointEntry,
     CheckpointIndex,
     best_checkpoint,
     checkpoint_path,
@@ -17,6 +19,8 @@ from seq2seq_lightning.training.checkpoint_index import (
     list_checkpoint,
     prune,
     read_index,
+    sorted_by_score,
+    write_index,
 )
 
 
@@ -110,3 +114,29 @@ def test_a_damaged_index_is_named(tmp_path, text):
     with pytest.raises(CheckpointError) as caught:
         read_index(tmp_path)
     assert "index.json is damaged" in str(caught.value) and "Delete it" in str(caught.value)
+
+
+def test_an_average_is_decoded_with_kept_and_dropped_when_training_goes_on(tmp_path):
+    save(tmp_path, 1, 1.0)
+    index = save(tmp_path, 2, 2.0)
+    (tmp_path / "average.ckpt").write_bytes(b"mean")
+    write_index(tmp_path, CheckpointIndex(index.last, index.best, index.kept, AverageEntry("average.ckpt", [1, 2])))
+    assert best_checkpoint(tmp_path) == tmp_path / "average.ckpt" and last_checkpoint(tmp_path).name == "step-2.ckpt"
+    assert prune(tmp_path) == [] and read_index(tmp_path).average == AverageEntry("average.ckpt", [1, 2])
+    save(tmp_path, 3, 3.0)
+    assert best_checkpoint(tmp_path) == tmp_path / "step-1.ckpt"
+    assert {path.name for path in prune(tmp_path)} == {"average.ckpt", "step-2.ckpt"}
+
+
+def test_prune_keeps_what_it_is_told_to(tmp_path):
+    for global_step in (1, 2, 3):
+        save(tmp_path, global_step, float(global_step))
+    prune(tmp_path, keep=1, also={"step-2.ckpt"})
+    assert [entry.global_step for entry in read_index(tmp_path).kept] == [1, 2, 3]
+    assert prune(tmp_path, keep=1) == [tmp_path / "step-2.ckpt"]
+
+
+@pytest.mark.parametrize("mode, order", [("min", [2, 3, 1]), ("max", [1, 2, 3])])
+def test_scores_are_sorted_and_the_earlier_of_equals_comes_first(mode, order):
+    entries = [CheckpointEntry(f"step-{step}.ckpt", step, score) for step, score in [(3, 1), (1, 2), (2, 1), (4, None)]]
+    assert [entry.global_step for entry in sorted_by_score(entries, mode)] == order
