@@ -81,6 +81,14 @@ def test_every_family_has_a_group() -> None:
             },
             ["`model/bridge=copy` needs equal sizes", "33", "64", "model/bridge=dense"],
         ),
+        (
+            {"model__decoder__copy": "pointer_generator", "objective__label_smoothing": 0.1},
+            [
+                "objective.label_smoothing=0.1",
+                "model.decoder.copy=pointer_generator",
+                "Set objective.label_smoothing=0",
+            ],
+        ),
         ({"trainer__max_steps": None}, ["trainer.max_steps and trainer.max_epochs are both null"]),
         ({"trainer__precision": "32"}, ["trainer.precision is '32'", "32-true"]),
         ({"trainer__extra": {"devices": 2}}, ["trainer.extra.devices", "own option"]),

@@ -52,7 +52,7 @@ def multiply_adds(model: Seq2Seq, positions: Positions, rows: int = 1) -> dict[s
         "keys": keys + _of_summary(decoder.summariser, encoder.output_size) * positions.source,
         "decoder": (weights(decoder.stack) + weights(decoder.transition)) * positions.target * rows,
         "attention": attention * rows,
-        "readout": weights(decoder.readout_map) * positions.target * rows,
+        "readout": (weights(decoder.readout_map) + weights(decoder.generation_gate)) * positions.target * rows,
         "output": weights(model.output_layer) * positions.target * rows,
     }
 
