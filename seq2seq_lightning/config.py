@@ -162,21 +162,15 @@ def _problems(config: Config) -> Iterator[str]:
         )
     if getattr(config.decoding, "beta", 0.0) and config.model.decoder.context.name != "attention":
         yield "decoding.beta needs attention weights: set model.decoder.context=attention, or decoding.beta=0."
+    yield from _problems_of_copying(config)
     surroundings = Surroundings(
         is_plainly_fed=config.teacher_forcing == ConstantConfig(),
         writes_eos=config.text.target.eos,
         has_coverage_loss=config.model.decoder.coverage_loss > 0,
     )
     yield from config.objective.problems(surroundings)
-    yield from _problems_of_copying(config)
 
 
-def fingerprint(config: Config) -> str:
-    """Twelve hex digits that name a training: equal for equal numbers, whatever the paths, devices or decoding.
-
-    Settings count where they differ from their defaults, so that options added later leave old names as they were;
-    a default that changes raises TRAINING_VERSION.
-    """
 def _problems_of_copying(config: Config) -> Iterator[str]:
     copy = config.model.decoder.copy
     if copy is Copy.none:
@@ -190,6 +184,12 @@ def _problems_of_copying(config: Config) -> Iterator[str]:
         )
 
 
+def fingerprint(config: Config) -> str:
+    """Twelve hex digits that name a training: equal for equal numbers, whatever the paths, devices or decoding.
+
+    Settings count where they differ from their defaults, so that options added later leave old names as they were;
+    a default that changes raises TRAINING_VERSION.
+    """
     trainer, batching = config.trainer, differences(config.data.batching)
     exactness = trainer.matmul_precision
     if exactness is MatmulPrecision.auto:
