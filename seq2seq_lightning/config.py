@@ -15,6 +15,7 @@ from omegaconf import MISSING
 
 from seq2seq_lightning.data.tasks import TASKS, DataConfig, build_task
 from seq2seq_lightning.data.tasks.reverse import ReverseConfig
+from seq2seq_lightning.data.vectors import vectors_hash
 from seq2seq_lightning.decoding import SEARCHES, DecodingConfig
 from seq2seq_lightning.decoding.greedy import GreedyConfig
 from seq2seq_lightning.errors import ConfigurationError, nearest
@@ -28,7 +29,7 @@ from seq2seq_lightning.models.decoder_config import Copy
 from seq2seq_lightning.models.model_config import ModelConfig, check
 from seq2seq_lightning.plugins import plugins_of
 from seq2seq_lightning.structure import Families, differences, from_plain, to_plain
-from seq2seq_lightning.teacher_forcing import SCHEDULES, TeacherForcingConfig
+from seq2seq_lightning.teacher_forcing import SCHEDULES, TeacherForcingConfig, feeding_problems
 from seq2seq_lightning.teacher_forcing.schedules import ConstantConfig
 from seq2seq_lightning.text import TOKENIZERS
 from seq2seq_lightning.text.sides import TextConfig
@@ -160,6 +161,19 @@ def _problems(config: Config) -> Iterator[str]:
             f"data.batching.size is {config.data.batching.size}, less than trainer.devices × trainer.accumulate = "
             f"{config.trainer.devices * config.trainer.accumulate}: some device would have nothing to do."
         )
+    yield from feeding_problems(
+        config.teacher_forcing,
+        is_fusible=config.model.completed().is_fusible,
+        copies=config.model.decoder.copy is not Copy.none,
+        free_running_loss=config.validation.free_running_loss,
+    )
+    for side in ("encoder", "decoder"):
+        path = getattr(config.model, side).embedding.path
+        if path is not None and config.init_from is not None:
+            yield (
+                f"model.{side}.embedding.path={path} changes nothing, because init_from={config.init_from} gives every "
+                f"weight. Set model.{side}.embedding.path=null, or init_from=null."
+            )
     if getattr(config.decoding, "beta", 0.0) and config.model.decoder.context.name != "attention":
         yield "decoding.beta needs attention weights: set model.decoder.context=attention, or decoding.beta=0."
     yield from _problems_of_copying(config)
@@ -206,6 +220,11 @@ def fingerprint(config: Config) -> str:
     if config.init_from is not None:
         parts["initial_weights"] = weights_hash(config.init_from)
     parts["model"] = differences(config.model.completed())
+    for side in ("encoder", "decoder"):
+        path = getattr(config.model, side).embedding.path
+        if path is not None:
+            content = vectors_hash(path, f"model.{side}.embedding.path")
+            parts["model"][side]["embedding"]["path"] = content
     groups = ("text", "teacher_forcing", "objective", "optimizer", "learning_rate", "validation")
     for group in groups:
         parts[group] = differences(getattr(config, group))

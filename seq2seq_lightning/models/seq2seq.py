@@ -63,6 +63,12 @@ class Seq2Seq(nn.Module):
             self.encoder.embedding.weight = self.decoder.embedding.weight
 
     @property
+    def pad_id(self) -> int:
+        """What fills a target up to the width of its batch."""
+        assert self.decoder.embedding.padding_idx is not None
+        return self.decoder.embedding.padding_idx
+
+    @property
     def vocab(self) -> int:
         """The words it generates: the size of the target vocabulary."""
         return self.output_layer.out_features

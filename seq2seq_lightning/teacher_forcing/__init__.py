@@ -7,11 +7,16 @@ from typing import Any
 
 from seq2seq_lightning.plugins import Table
 from seq2seq_lightning.teacher_forcing import schedules
+from seq2seq_lightning.teacher_forcing.adaptive import Adaptive, AdaptiveConfig
+from seq2seq_lightning.teacher_forcing.confidence import Confidence, ConfidenceConfig
 from seq2seq_lightning.teacher_forcing.fed_back import ArgMax, FedBack, Gumbel, Sample, build_fed_back
 from seq2seq_lightning.teacher_forcing.feeding import SchedulePosition, TeacherForcingConfig
 from seq2seq_lightning.teacher_forcing.gold_mask import draw_gold_mask
+from seq2seq_lightning.teacher_forcing.rules import feeding_problems
+from seq2seq_lightning.teacher_forcing.schedule import ClosedForm, Schedule
 
-SCHEDULES: Table[type[TeacherForcingConfig], Callable[[Any, float], float]] = Table(
+# a formula (config, i in the config's unit) → ratio, or a Schedule that its config makes
+SCHEDULES: Table[type[TeacherForcingConfig], Callable[[Any, float], float] | Callable[[Any], Schedule]] = Table(
     "schedules",
     TeacherForcingConfig,
     {
@@ -20,13 +25,23 @@ SCHEDULES: Table[type[TeacherForcingConfig], Callable[[Any, float], float]] = Ta
         schedules.ExponentialConfig: schedules.exponential,
         schedules.InverseSigmoidConfig: schedules.inverse_sigmoid,
         schedules.PiecewiseConfig: schedules.piecewise,
+        AdaptiveConfig: Adaptive,
+        ConfidenceConfig: Confidence,
     },
 )
 
 
+def build_schedule(config: TeacherForcingConfig) -> Schedule:
+    """The schedule that a config describes."""
+    listed: Any = SCHEDULES[type(config)]
+    if isinstance(listed, type) and issubclass(listed, Schedule):
+        return listed(config)  # type: ignore[call-arg]
+    return ClosedForm(config, listed)
+
+
 def ratio(config: TeacherForcingConfig, position: SchedulePosition) -> float:
-    """The probability of feeding gold in the update that follows ``position``, always in [0, 1]."""
-    return min(max(SCHEDULES[type(config)](config, position.in_unit(config.unit)), 0.0), 1.0)
+    """The probability of feeding gold in the update that follows ``position``, before anything was validated."""
+    return build_schedule(config).ratio(position)
 
 
 __all__ = [
@@ -35,9 +50,12 @@ __all__ = [
     "FedBack",
     "Gumbel",
     "Sample",
+    "Schedule",
     "SchedulePosition",
     "TeacherForcingConfig",
     "build_fed_back",
+    "build_schedule",
     "draw_gold_mask",
+    "feeding_problems",
     "ratio",
 ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.teacher_forcing.feeding import TeacherForcingConfig, Unit
+from seq2seq_lightning.teacher_forcing.ranges import require, require_probability
 
 
 @dataclass
@@ -23,7 +24,7 @@ class ConstantConfig(TeacherForcingConfig):
     def __post_init__(self) -> None:
         """Refuse what is no probability."""
         super().__post_init__()
-        _require_probability("ratio", self.ratio)
+        require_probability("ratio", self.ratio)
 
 
 @dataclass
@@ -83,8 +84,8 @@ class EndPointsConfig(TeacherForcingConfig):
                     "or teacher_forcing.unit=training."
                 )
             self.over = 1.0
-        _require_probability("start", self.start)
-        _require_probability("end", self.end)
+        require_probability("start", self.start)
+        require_probability("end", self.end)
         _require_span("over", self.over, self.unit)
 
 
@@ -112,9 +113,9 @@ class LinearConfig(EndPointsConfig):
             )
         self.k = 1.0 if self.k is None else self.k
         self.floor = 0.0 if self.floor is None else self.floor
-        _require(self.c >= 0, "c", self.c, "at least 0 (the ratio is max(floor, k - c·i))")
-        _require(0 <= self.k < math.inf, "k", self.k, "at least 0")
-        _require_probability("floor", self.floor)
+        require(self.c >= 0, "c", self.c, "at least 0 (the ratio is max(floor, k - c·i))")
+        require(0 <= self.k < math.inf, "k", self.k, "at least 0")
+        require_probability("floor", self.floor)
 
 
 @dataclass
@@ -132,7 +133,7 @@ class ExponentialConfig(EndPointsConfig):
         """Refuse factors outside (0, 1), and end points of zero, which no geometric curve meets."""
         super().__post_init__()
         if self.k is not None:
-            _require(0 < self.k < 1, "k", self.k, "between 0 and 1 (the ratio is k^i)")
+            require(0 < self.k < 1, "k", self.k, "between 0 and 1 (the ratio is k^i)")
         for key in ("start", "end"):
             if getattr(self, key) == 0:
                 raise ConfigurationError(
@@ -156,7 +157,7 @@ class InverseSigmoidConfig(EndPointsConfig):
         """Refuse k below 1, as the paper does."""
         super().__post_init__()
         if self.k is not None:
-            _require(1 <= self.k < math.inf, "k", self.k, "at least 1 (the ratio is k/(k + exp(i/k)))")
+            require(1 <= self.k < math.inf, "k", self.k, "at least 1 (the ratio is k/(k + exp(i/k)))")
 
 
 @dataclass
@@ -189,12 +190,12 @@ class PiecewiseConfig(TeacherForcingConfig):
                 "teacher_forcing.phases is empty; give at least one point, such as {at: 0, ratio: 1}."
             )
         for index, phase in enumerate(self.phases):
-            _require_probability(f"phases[{index}].ratio", phase.ratio)
+            require_probability(f"phases[{index}].ratio", phase.ratio)
             limit = 1.0 if self.unit is Unit.training else math.inf
             allowed = f"from 0 to {limit:g}" if limit == 1 else "at least 0"
-            _require(0 <= phase.at <= limit and phase.at < math.inf, f"phases[{index}].at", phase.at, allowed)
+            require(0 <= phase.at <= limit and phase.at < math.inf, f"phases[{index}].at", phase.at, allowed)
         for index, (before, after) in enumerate(zip(self.phases, self.phases[1:], strict=False), start=1):
-            _require(before.at < after.at, f"phases[{index}].at", after.at, f"above the point before it ({before.at})")
+            require(before.at < after.at, f"phases[{index}].at", after.at, f"above the point before it ({before.at})")
 
 
 def constant(config: ConstantConfig, i: float) -> float:
@@ -263,19 +264,10 @@ def _number(value: float | None) -> float:
     return value
 
 
-def _require(holds: bool, key: str, value: float, allowed: str) -> None:
-    if not holds:
-        raise ConfigurationError(f"teacher_forcing.{key} is {value}; it must be {allowed}.")
-
-
-def _require_probability(key: str, value: float) -> None:
-    _require(0 <= value <= 1, key, value, "a probability of feeding gold, from 0 to 1")
-
-
 def _require_span(key: str, value: float, unit: Unit) -> None:
     if unit is Unit.training:
-        _require(
+        require(
             0 < value <= 1, key, value, "a share of the training, above 0 and up to 1 (teacher_forcing.unit=training)"
         )
     else:
-        _require(0 < value < math.inf, key, value, f"a number of {unit.name}s above 0")
+        require(0 < value < math.inf, key, value, f"a number of {unit.name}s above 0")

@@ -15,11 +15,7 @@ from seq2seq_lightning.data.batch import Batch
 from seq2seq_lightning.decoding.protocol import SpecialIds
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.randomness import reseed
-from seq2seq_lightning.teacher_forcing import (
-    SchedulePosition,
-    TeacherForcingConfig,
-    ratio,
-)
+from seq2seq_lightning.teacher_forcing import SchedulePosition, TeacherForcingConfig
 from seq2seq_lightning.training.feeding import Feeder
 from seq2seq_lightning.training.learning_rates import LearningRateConfig, TrainingLength, build_learning_rate
 from seq2seq_lightning.training.objectives import Losses, ObjectiveConfig, TrainingStep, build_objective
@@ -78,7 +74,7 @@ class TrainingModule(pl.LightningModule):
             epoch=update // self.recipe.updates_per_epoch,
             share=update / self.recipe.total_updates,
         )
-        return ratio(self.recipe.teacher_forcing, position)
+        return self.feeder.ratio(position)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one micro-batch, scaled so that accumulation and DDP averaging give the global mean."""
@@ -105,9 +101,9 @@ class TrainingModule(pl.LightningModule):
             return
         sums = {"sentences": step.is_sentence.sum()} | losses.logged
         if losses.tokens is not None:
-            gold_mask, real = step.fed.parts[-1].gold_mask, step.batch.target_labels != self.ids.pad
-            fed_back = torch.zeros_like(sums["sentences"]) if gold_mask is None else (~gold_mask & real).sum()
-            sums |= {"nll": losses.tokens.nll, "labels": real.sum(), "fed_back": fed_back}
+            sums |= {"nll": losses.tokens.nll, "labels": losses.tokens.count} | step.fed.counts()
+            if losses.tokens.coverage is not None:
+                sums["coverage"] = losses.tokens.coverage
         self._sums.append({name: value.detach().double() for name, value in sums.items()})
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -125,12 +121,23 @@ class TrainingModule(pl.LightningModule):
         labels, sentences = sums.pop("labels", 0.0), sums.pop("sentences")
         entries = {"train/ratio": self.ratio(), "train/learning_rate": optimizer.param_groups[0]["lr"]}
         if labels:
-            entries |= {"train/loss": sums.pop("nll") / labels, "train/fed_back": sums.pop("fed_back") / labels}
+            entries |= {"train/loss": sums.pop("nll") / labels} | self._feeding_entries(sums)
             self.shown |= {"loss": entries["train/loss"]}
+        if "coverage" in sums:
+            entries["train/coverage_loss"] = sums.pop("coverage") / labels
         entries |= {f"train/{name}": value / sentences for name, value in sums.items()}
         if norm is not None:
             entries["train/gradient_norm"] = float(norm)
         self.write(entries, self.trainer.global_step + 1)
+
+    def _feeding_entries(self, sums: dict[str, float]) -> dict[str, float]:
+        """What was fed, of the sums of an update, which it takes out; without a choice nothing is fed back."""
+        choosable = max(sums.pop("choosable"), 1.0)
+        entries = {"train/fed_back": sums.pop("fed_back") / choosable}
+        entries["train/passes"] = sums.pop("passes") / sums.pop("micro_batches")
+        if "ratios" in sums:  # each token has its own: the mean
+            entries["train/ratio"] = sums.pop("ratios") / choosable
+        return entries
 
     def _global_sums(self) -> dict[str, float]:
         """The sums of one update over its micro-batches and all ranks; forgets them."""
@@ -161,6 +168,7 @@ class TrainingModule(pl.LightningModule):
         self.log_dict(scores, logger=False, batch_size=1)
         monitor = self.validation.config.monitor
         self.shown |= {monitor: scores[monitor]}
+        self.feeder.observe(scores)
         if self._plateau is not None:
             self._plateau.step(scores[monitor])
 
@@ -184,11 +192,14 @@ class TrainingModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make the checkpoint self-contained."""
         checkpoint |= self.self_contained
+        checkpoint |= {"feeding": state} if (state := self.feeder.state_dict()) else {}
         if self._plateau is not None:
             checkpoint["plateau"] = self._plateau.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Continue the plateau where it was; Lightning restores the rest."""
+        """Continue feeding and plateau where they were; Lightning restores the rest."""
+        if "feeding" in checkpoint:
+            self.feeder.load_state_dict(checkpoint["feeding"])
         self._plateau_state = checkpoint.get("plateau")
 
     def on_fit_start(self) -> None:

@@ -93,7 +93,9 @@ def test_the_loop_trains_under_bfloat16_autocast() -> None:
 
     def readout() -> Tensor:
         tokens = batch.target_inputs[:, 1]
-        found = model.readouts(batch.source, batch.source_lengths, batch.target_inputs, gold_mask, lambda _, at: tokens)
+        found = model.readouts(
+            batch.source, batch.source_lengths, batch.target_inputs, gold_mask, lambda _, rows, at: tokens[rows]
+        )
         return found.readout.float()
 
     exact = readout()

@@ -16,12 +16,13 @@ PROBABILITIES = torch.tensor([0.5, 0.0, 0.3, 0.2, 0.0])
 
 def draws(noise: list[float], temperature: float = 1.0, probabilities=PROBABILITIES) -> list[int]:
     logits = probabilities.log().expand(len(noise), -1)
-    return Sample(torch.tensor(noise, dtype=torch.float64)[:, None], temperature)(logits, 0).tolist()
+    chosen = Sample(torch.tensor(noise, dtype=torch.float64)[:, None], temperature)
+    return chosen(logits, torch.arange(len(noise)), 0).tolist()
 
 
 def test_argmax_takes_the_most_probable_without_gradient():
     logits = torch.tensor([[0.0, 3.0, 1.0], [2.0, -1.0, 1.9]], requires_grad=True)
-    ids = ArgMax()(logits, 4)
+    ids = ArgMax()(logits, torch.arange(2), 4)
     assert ids.tolist() == [1, 0] and not ids.requires_grad
 
 
@@ -40,7 +41,7 @@ def test_temperature_sharpens_and_flattens():
 def test_frequencies_follow_the_distribution():
     config = ConstantConfig(fed_back=FedBackToken.sample)
     fed_back = build_fed_back(config, seed=1, update=2, places=torch.arange(20_000), target_time=2)
-    ids = fed_back(PROBABILITIES.log().expand(20_000, -1), 1)
+    ids = fed_back(PROBABILITIES.log().expand(20_000, -1), torch.arange(20_000), 1)
     assert (ids.bincount(minlength=5) / 20_000).tolist() == pytest.approx(PROBABILITIES.tolist(), abs=0.015)
 
 
@@ -48,17 +49,24 @@ def test_each_position_has_its_own_noise():
     config = ConstantConfig(fed_back=FedBackToken.sample)
     fed_back = build_fed_back(config, seed=1, update=2, places=torch.arange(50), target_time=3)
     logits = PROBABILITIES.log().expand(50, -1)
-    assert fed_back(logits, 1).tolist() != fed_back(logits, 2).tolist()
+    rows = torch.arange(50)
+    one, other = fed_back(logits, rows, 1).tolist(), fed_back(logits, rows, 2).tolist()
+    assert one != other
+    each = torch.arange(50) % 2 + 1  # a position of its own for every row
+    assert fed_back(logits, rows, each).tolist() == [[one, other][row % 2][row] for row in range(50)]
 
 
 def test_a_draw_belongs_to_its_place():
     config = ConstantConfig(fed_back=FedBackToken.sample, temperature=0.7)
     logits = torch.randn(8, 30, generator=torch.Generator().manual_seed(0))
     order = torch.tensor([5, 2, 7])
-    whole = build_fed_back(config, 1, 2, torch.arange(8), target_time=9)(logits, 4)
-    part = build_fed_back(config, 1, 2, order, target_time=5)(logits[order], 4)
+    everyone = torch.arange(8)
+    whole = build_fed_back(config, 1, 2, everyone, target_time=9)(logits, everyone, 4)
+    part = build_fed_back(config, 1, 2, order, target_time=5)(logits[order], torch.arange(3), 4)
     assert part.tolist() == whole[order].tolist()
-    other = build_fed_back(config, 1, 3, torch.arange(8), target_time=9)(logits, 4)
+    some = build_fed_back(config, 1, 2, everyone, target_time=9)(logits[order], order, 4)
+    assert some.tolist() == whole[order].tolist()
+    other = build_fed_back(config, 1, 3, everyone, target_time=9)(logits, everyone, 4)
     assert other.tolist() != whole.tolist()
 
 

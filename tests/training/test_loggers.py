@@ -62,7 +62,7 @@ def test_the_history_has_every_entry_under_its_update(job: Callable[..., Job]) -
     found = curves(made)
     assert [step for step, _ in found["train/loss"]] == [2, 4, 6, 8]
     assert [step for step, _ in found["val/bleu"]] == [4, 8]
-    train = {"loss", "ratio", "fed_back", "learning_rate", "gradient_norm"}
+    train = {"loss", "ratio", "fed_back", "passes", "learning_rate", "gradient_norm"}
     val = {"loss", "perplexity", "teacher_forced_accuracy", "free_running_loss", "bleu"}
     assert found.keys() == {f"train/{key}" for key in train} | {f"val/{key}" for key in val}
 
@@ -154,6 +154,28 @@ def test_wandb_is_finished_after_a_failure_too(job: Callable[..., Job], monkeypa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("key", [None, "netrc", "environment"])
+def test_a_key_is_found_without_a_word_and_without_the_network(
+    key: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.invalid")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    wandb.teardown()  # settings of this process are read once
+    if key == "netrc":
+        (tmp_path / "netrc").write_text(f"machine wandb.invalid\n  login user\n  password {'a' * 40}\n")
+    if key == "environment":
+        monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    try:
+        assert loggers._has_key() is (key is not None)
+        monkeypatch.setenv("WANDB_MODE", "offline")
+        assert not loggers._has_key()
+    finally:
+        wandb.teardown()
+    assert capfd.readouterr().err == ""
+
+
 def test_a_tracker_that_does_not_answer_stops_nothing(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     start, modes = wandb.init, []
 
