@@ -67,8 +67,8 @@ class InitialisationConfig:
         ]
 
     def rule(self, kind: Kind) -> Rule | BiasRule:
-        """The rule of a kind, its own or the preset's. Norms begin as torch's: scale one, shift zero."""
-        if kind is Kind.norm:
+        """The rule of a kind, its own or the preset's. Norms and what acts by units begin as their modules draw them."""
+        if kind in (Kind.norm, Kind.elementwise):
             return Rule.torch
         return getattr(self, kind.value) or _PRESETS[self.preset][kind]
 
@@ -99,7 +99,7 @@ class Parameter:
     name: str
     values: Tensor
     kind: Kind
-    gates: int = 1
+    blocks: int = 1  # how many matrices are stacked along the first axis
 
 
 def initialise(model: nn.Module, config: InitialisationConfig, seed: int) -> None:
@@ -111,13 +111,14 @@ def initialise(model: nn.Module, config: InitialisationConfig, seed: int) -> Non
     with torch.no_grad():
         for parameter in parameters_by_kind(model):
             stream = generator(seed, f"init/{parameter.name}")
-            for gate in parameter.values.chunk(parameter.gates):
+            for gate in parameter.values.chunk(parameter.blocks):
                 _draw(gate, config.rule(parameter.kind), config, stream)
         for module in model.modules():
             if isinstance(module, nn.Embedding) and module.padding_idx is not None:
                 module.weight[module.padding_idx] = 0.0
             if isinstance(module, Cell) and config.total_forget_bias is not None:
-                _set_forget_bias(module, config.total_forget_bias)
+                for index, bias in enumerate(module.forget_biases()):
+                    bias.fill_(0.0 if index else config.total_forget_bias)  # all of it in one: the sum is exact
 
 
 def parameters_by_kind(model: nn.Module) -> Iterator[Parameter]:
@@ -128,12 +129,12 @@ def parameters_by_kind(model: nn.Module) -> Iterator[Parameter]:
     for prefix, module in modules:
         if id(module) in inside_cells and not isinstance(module, Cell):
             continue
-        kinds, gates = _kinds(prefix, module), module.gates if isinstance(module, Cell) else 1
-        for name, kind in kinds.items():
+        for name, kind in _kinds(prefix, module).items():
             values = module.get_parameter(name)
             if id(values) not in seen:
                 seen.add(id(values))
-                yield Parameter(f"{prefix}.{name}", values, kind, gates)
+                blocks = module.blocks(name) if isinstance(module, Cell) else 1
+                yield Parameter(f"{prefix}.{name}", values, kind, blocks)
 
 
 def _kinds(prefix: str, module: nn.Module) -> dict[str, Kind]:
@@ -167,11 +168,3 @@ def _draw(values: Tensor, rule: Rule | BiasRule, config: InitialisationConfig, s
         case BiasRule.zero:
             nn.init.zeros_(values)
 
-
-def _set_forget_bias(cell: Cell, total: float) -> None:
-    """Put the whole of it into the input's bias: the sum of the two is then exact."""
-    if cell.forget_gate is None:
-        return
-    biases = [cell.get_parameter(name) for name, kind in cell.parameter_kinds().items() if kind is Kind.bias]
-    for index, bias in enumerate(biases):
-        bias.chunk(cell.gates)[cell.forget_gate].fill_(0.0 if index else total)

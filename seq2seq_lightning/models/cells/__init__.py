@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from seq2seq_lightning.models.cells.cell import Cell, CellConfig
 from seq2seq_lightning.models.cells.gru import GRU, GRUConfig
+from seq2seq_lightning.models.cells.lngru import LNGRU, LNGRUConfig
+from seq2seq_lightning.models.cells.lnlstm import LNLSTM, LNLSTMConfig
 from seq2seq_lightning.models.cells.lstm import LSTM, LSTMConfig
+from seq2seq_lightning.models.cells.mingru import MinGRU, MinGRUConfig
+from seq2seq_lightning.models.cells.minlstm import MinLSTM, MinLSTMConfig
+from seq2seq_lightning.models.cells.mlstm import MLSTM, MLSTMConfig
 from seq2seq_lightning.models.cells.rnn import RNN, RNNConfig
+from seq2seq_lightning.models.cells.slstm import SLSTM, SLSTMConfig
+from seq2seq_lightning.models.cells.sru import SRU, SRUConfig
 from seq2seq_lightning.plugins import Table
 
 CELLS: Table[type[CellConfig], type[Cell]] = Table(
@@ -15,6 +22,13 @@ CELLS: Table[type[CellConfig], type[Cell]] = Table(
         RNNConfig: RNN,
         GRUConfig: GRU,
         LSTMConfig: LSTM,
+        LNGRUConfig: LNGRU,
+        LNLSTMConfig: LNLSTM,
+        SRUConfig: SRU,
+        MinGRUConfig: MinGRU,
+        MinLSTMConfig: MinLSTM,
+        SLSTMConfig: SLSTM,
+        MLSTMConfig: MLSTM,
     },
 )
 

@@ -37,7 +37,7 @@ class CellConfig:
     bias: bool = True  # whether the gates have bias vectors
 
     def problems(self, key: str, hidden_size: int) -> list[str]:
-        """The rules of these fields, under this key and at this size."""
+        """The rules of these fields on the side `model.encoder` or `model.decoder`, which is the key."""
         del key, hidden_size
         return []
 
@@ -135,6 +135,17 @@ class Cell(nn.Module):
         """The kind of each parameter by its name within the cell; every parameter is listed."""
         raise NotImplementedError
 
+    def state_products(self) -> int:
+        """Multiply-adds per position that are not with a weight matrix: of a state that is a matrix."""
+        return 0
+
+    def forget_biases(self) -> list[Tensor]:
+        """The biases of the forget gate, which act in sum; none where there is no such gate or no bias."""
+        if self.forget_gate is None:
+            return []
+        names = (name for name, kind in self.parameter_kinds().items() if kind is Kind.bias)
+        return [self.get_parameter(name).chunk(self.blocks(name))[self.forget_gate] for name in names]
+
     def blocks(self, name: str) -> int:
         """How many matrices are stacked along the first axis of a parameter, each drawn by itself."""
         del name
@@ -161,6 +172,14 @@ def loop(
         outputs.append(output)
         state = new if position < full else _freeze(running[position], new, state)
     return torch.stack(outputs, 1), state
+
+
+def last_real(values: Tensor, lengths: Tensor | None) -> Tensor:
+    """What stands at each row's last real position. values: (batch, time, size). Returns (batch, size)."""
+    if lengths is None:
+        return values[:, -1]
+    places = (lengths - 1).view(-1, 1, 1).to(values.device, non_blocking=True)
+    return values.gather(1, places.expand(-1, -1, values.shape[2])).squeeze(1)
 
 
 def _running(lengths: Tensor, time: int, device: torch.device) -> Sequence[Tensor]:

@@ -19,14 +19,15 @@ Move = Callable[[Tensor, CellState], CellState]
 
 
 class MappedCell(Cell):
-    """A cell that reads its input as ``prepare(W x + b)``."""
+    """A cell that reads its input x as ``prepare(W x + b, x)``."""
 
     def input_map(self) -> tuple[Tensor, Tensor | None]:
         """W (size, input_size) and b (size,)."""
         raise NotImplementedError
 
-    def prepare(self, product: Tensor) -> Tensor:
-        """What else can be done for all positions at once. product: (…, size)."""
+    def prepare(self, product: Tensor, inputs: Tensor) -> Tensor:
+        """What else can be done for all positions at once. product: (…, size), W x + b; inputs: (…, input_size)."""
+        del inputs
         return product
 
     def move(self, given: Tensor, state: CellState) -> CellState:
@@ -40,7 +41,7 @@ class MappedCell(Cell):
 
     def given(self, inputs: Tensor) -> Tensor:
         """What the cell reads of its inputs, for any number of positions. inputs: (…, input_size)."""
-        return self.prepare(linear(inputs, *self.input_map()))
+        return self.prepare(linear(inputs, *self.input_map()), inputs)
 
     def step(self, inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """See ``Cell.step``."""
@@ -52,7 +53,7 @@ class MappedCell(Cell):
         map_inputs, move = deferred(*self.input_map(), rows, time), self.moving(rows, time, noise)
 
         def step(inputs: Tensor, state: CellState) -> tuple[Tensor, CellState]:
-            state = move(self.prepare(map_inputs(inputs)), state)
+            state = move(self.prepare(map_inputs(inputs), inputs), state)
             return state["hidden"], state
 
         return self.zone_out(step, time, noise)
