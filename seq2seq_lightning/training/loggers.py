@@ -167,7 +167,13 @@ def _has_key() -> bool:
     """Whether an API key is configured, by environment or by `wandb login`."""
     if os.environ.get("WANDB_MODE", "online") != "online":
         return False
-    return bool(os.environ.get("WANDB_API_KEY")) or bool(wandb.api.api_key)
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    wandb.setup(settings=wandb.Settings(silent=True))
+    try:
+        return wandb.login(prompt=False, verify=False)
+    except wandb.Error:  # what is configured is no key
+        return False
 
 
 def log_scores(scores: Mapping[str, float], samples: Sequence[Sequence[str]] = ()) -> None:

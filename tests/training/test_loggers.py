@@ -154,28 +154,6 @@ def test_wandb_is_finished_after_a_failure_too(job: Callable[..., Job], monkeypa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("key", [None, "netrc", "environment"])
-def test_a_key_is_found_without_a_word_and_without_the_network(
-    key: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("WANDB_MODE", raising=False)
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.invalid")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    wandb.teardown()  # settings of this process are read once
-    if key == "netrc":
-        (tmp_path / "netrc").write_text(f"machine wandb.invalid\n  login user\n  password {'a' * 40}\n")
-    if key == "environment":
-        monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
-    try:
-        assert loggers._has_key() is (key is not None)
-        monkeypatch.setenv("WANDB_MODE", "offline")
-        assert not loggers._has_key()
-    finally:
-        wandb.teardown()
-    assert capfd.readouterr().err == ""
-
-
 def test_a_tracker_that_does_not_answer_stops_nothing(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     start, modes = wandb.init, []
 
