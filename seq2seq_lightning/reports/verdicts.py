@@ -27,6 +27,8 @@ class Verdict(Enum):
     reproduced = "reproduced"
     reproduced_light = "reproduced (light protocol)"
     not_reproduced = "not reproduced"
+    met = "criteria met"  # of a table that nobody published: there is nothing to reproduce
+    not_met = "criteria not met"
     not_trained = "not trained"
     incomplete = "incomplete"
 
@@ -69,12 +71,14 @@ def assess(config: AblationConfig, results: Sequence[TrialResult]) -> Assessment
     untrained = [reason for result in results if (reason := _untrained(config, result))]
     if untrained:
         return Assessment(Verdict.not_trained, untrained, criteria)
+    compared = _is_published(config)
     failed = [f"{item.label}: {number(item.seen)}, not {item.bound}" for item in criteria if not item.passed]
     if failed:
-        return Assessment(Verdict.not_reproduced, failed, criteria)
+        return Assessment(Verdict.not_reproduced if compared else Verdict.not_met, failed, criteria)
     if not criteria:
         return Assessment(None, [], criteria)
-    return Assessment(Verdict.reproduced_light if config.light else Verdict.reproduced, [], criteria)
+    reproduced = Verdict.reproduced_light if config.light else Verdict.reproduced
+    return Assessment(reproduced if compared else Verdict.met, [], criteria)
 
 
 def evaluate(config: AblationConfig, criterion: CriterionConfig, results: Sequence[TrialResult]) -> CriterionResult:
@@ -101,6 +105,11 @@ def concerns(config: AblationConfig, criterion: CriterionConfig, cell: Cell) -> 
 def number(seen: float | None) -> str:
     """A score for people: two decimals, a dash where there is none."""
     return "–" if seen is None else f"{seen:.2f}"
+
+
+def _is_published(config: AblationConfig) -> bool:
+    """Does the table hold a number of somebody else's?"""
+    return any(row.published for row in config.rows) or any(cell.published for cell in config.published_cells)
 
 
 def _select(

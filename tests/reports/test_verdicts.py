@@ -10,6 +10,7 @@ from seq2seq_lightning.experiments.ablation_config import (
     AblationConfig,
     CriterionConfig,
     Mark,
+    PublishedCellConfig,
     PublishedConfig,
     RowConfig,
 )
@@ -78,6 +79,21 @@ def test_the_verdict(
 def test_without_a_rule_there_is_no_verdict(primitives: AblationConfig, make: Make) -> None:
     config = replace(primitives, rows=[RowConfig("left"), RowConfig("jump")], criteria=[])
     assert assess(config, make(config, GOOD)).verdict is None
+
+
+@pytest.mark.parametrize(("jump", "verdict"), [(1.5, Verdict.met), (5.5, Verdict.not_met)])
+@pytest.mark.parametrize("light", [True, False])
+def test_what_nobody_published_cannot_be_reproduced(
+    primitives: AblationConfig, make: Make, jump: float, verdict: Verdict, light: bool
+) -> None:
+    rows = [replace(row, published={}) for row in primitives.rows]
+    config = replace(primitives, rows=rows, light=light)
+    assessment = assess(config, make(config, {**GOOD, ("jump", 2): jump}))
+    assert assessment.verdict is verdict
+    assert bool(assessment.reasons) is (verdict is Verdict.not_met)
+    published = [PublishedCellConfig(row="left", published={"exact_match": PublishedConfig(90.3, mark=Mark.P)})]
+    config = replace(config, published_cells=published)
+    assert "reproduced" in assess(config, make(config, {**GOOD, ("jump", 2): jump})).verdict.value  # type: ignore[union-attr]
 
 
 def test_the_criteria_say_what_they_saw(primitives: AblationConfig, make: Make) -> None:
