@@ -7,10 +7,8 @@ Exit status: 0 done, 1 failed, 2 a mistake in the job, 130 stopped from the keyb
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
-import warnings
 from pathlib import Path
 
 from seq2seq_lightning.errors import UserError
@@ -25,7 +23,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the job whose file is named; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _terminate)
-    _quieten()
     job = Job.read(Path(arguments[0]))
     try:
         scores = run(job)
@@ -46,12 +43,6 @@ def main(arguments: list[str] | None = None) -> int:
 def _terminate(number: int, frame: object) -> None:
     """Before and after training, SIGTERM ends the run at once; the record says interrupted."""
     raise Interrupted(number)
-
-
-def _quieten() -> None:
-    """Lightning's advice about loaders and devices says nothing about our own loader."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -76,12 +80,12 @@ def fit(
         callbacks.append(EarlyStopping(validation.config.patience, validation))
     if config.progress and sys.stderr.isatty():
         callbacks.append(ProgressBar())
-    trainer = _build(module, config, callbacks, folder, loggers)
     newest = last_checkpoint(folder / "checkpoints")
     for logger in loggers:
         if isinstance(logger, HistoryLogger | CSVLogger):
             logger.rewind(0 if newest is None else int(newest.stem.removeprefix("step-")))
-    with interruption.listening():
+    with _quiet(), interruption.listening():
+        trainer = _build(module, config, callbacks, folder, loggers)
         trainer.fit(module, data, ckpt_path=newest, weights_only=True)
     timings = measurements.timings() | _best(folder / "checkpoints")
     if trainer.is_global_zero:
@@ -91,6 +95,25 @@ def fit(
     if interruption.received:
         raise Interrupted(interruption.received)
     return timings
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's words on devices, loaders and products: what there is to say stands in the record.
+
+    And without the warning that torch 2.13 gives of Lightning's own use of it.
+    """
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.WARNING)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def _best(checkpoints: Path) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,11 @@ def test_half_precision_is_for_the_gpu() -> None:
         prepare_process(TrainerConfig(precision="16-mixed", accelerator=Accelerator.cpu), width=64)
 
 
-def test_the_last_update_is_validated_wherever_the_interval_falls(tmp_path: Path) -> None:
+def test_the_last_update_is_validated_wherever_the_interval_falls_and_nothing_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    level = logging.getLogger("lightning.pytorch").getEffectiveLevel()
     run = train(tmp_path / "run", trainer={"max_steps": 14})  # an epoch has 12
     assert [step for step, key in run.history if key == "val/loss"] == [12, 14]
+    assert (*capfd.readouterr(), caplog.records) == ("", "", [])
+    assert logging.getLogger("lightning.pytorch").getEffectiveLevel() == level  # Lightning's own, for its other users
