@@ -17,6 +17,7 @@ from seq2seq_lightning.training.objectives.objective import (
     TrainingStep,
 )
 from seq2seq_lightning.training.objectives.policy_gradient import Reinforce, ReinforceConfig
+from seq2seq_lightning.training.objectives.professor_forcing import ProfessorForcing, ProfessorForcingConfig
 from seq2seq_lightning.training.objectives.self_critical import SelfCritical, SelfCriticalConfig
 
 OBJECTIVES: Table[type[ObjectiveConfig], Callable[[Any], Objective]] = Table(
@@ -27,6 +28,7 @@ OBJECTIVES: Table[type[ObjectiveConfig], Callable[[Any], Objective]] = Table(
         MinimumRiskConfig: MinimumRisk,
         SelfCriticalConfig: SelfCritical,
         ReinforceConfig: Reinforce,
+        ProfessorForcingConfig: ProfessorForcing,
     },
 )
 
