@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2seq_lightning.models.decoder_config import Copy
+from seq2seq_lightning.models.attention import ATTENTIONS
+from seq2seq_lightning.models.decoder_config import Context, Copy
 from seq2seq_lightning.models.feedback import Manner, Readouts
 from seq2seq_lightning.models.model_config import ModelConfig, check
 from seq2seq_lightning.models.seq2seq import Seq2Seq, build_model
 from seq2seq_lightning.models.state import State
 from seq2seq_lightning.training.copy_losses import copy_log_probs, copy_losses
-from tests.models.variants import PAD, VOCAB, Example, close, configure, example, gradients, pairwise, title
+from tests.models.variants import PAD, SIGHTS, VOCAB, Example, close, configure, example, gradients, pairwise, title
 
 UNK, SOURCE_TIME = 3, 5
 Choice = dict[str, Any]
@@ -29,9 +30,13 @@ def copying(choice: Choice, **decoder: Any) -> ModelConfig:
 
 @cache
 def choices() -> list[Choice]:
-    """Of the models with an attention, one for each pair of attention and sight."""
-    legal = [choice for choice in pairwise() if not check(copying(choice))]
-    return list({(choice["attention"], choice["sight"]): choice for choice in legal}.values())
+    """Legal ones that have every attention, and every sight of it."""
+    found: dict[object, Choice] = {}
+    for choice in pairwise():
+        if not check(copying(choice)):
+            for option in (choice["attention"], choice["sight"]):
+                found.setdefault(option, choice)
+    return list({title(choice): choice for choice in found.values()}.values())
 
 
 EVERY = pytest.mark.parametrize("choice", choices(), ids=title)
@@ -96,11 +101,9 @@ def by_protocol(model: Seq2Seq, batch: Example) -> Tensor:
 
 
 def test_every_attention_copies() -> None:
-    every = {choice["attention"] for choice in pairwise() if choice["sight"] in ("previous", "current")}
-    assert {choice["attention"] for choice in choices()} == every
-    assert {choice["sight"] for choice in choices()} == {
-        choice["sight"] for choice in pairwise() if "previous" in choice["sight"] or "current" in choice["sight"]
-    }
+    assert {choice["attention"] for choice in choices()} == set(ATTENTIONS)
+    sights = {name for name, sight in SIGHTS.items() if sight.get("context") is Context.attention}
+    assert {choice["sight"] for choice in choices()} == sights
 
 
 @EVERY
