@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from seq2seq_lightning.models.attention import AdditiveAttentionConfig, GeneralAttentionConfig
-from seq2seq_lightning.models.cells import CELLS, CellConfig, GRUConfig, LSTMConfig
+from seq2seq_lightning.models.cells import CELLS, CellConfig, GRUConfig, LSTMConfig, SLSTMConfig, build_cell
 from seq2seq_lightning.models.cells.cell import Cell, Kind
 from seq2seq_lightning.models.decoder_config import DecoderConfig
 from seq2seq_lightning.models.encoder import EncoderConfig
@@ -62,31 +62,60 @@ def test_an_unknown_module_is_an_error() -> None:
         list(parameters_by_kind(nn.ModuleDict({"inner": Scale()})))
 
 
-@pytest.mark.parametrize("config", [config() for config in CELLS], ids=str)
+def gates(cell: Cell, kind: Kind) -> list[torch.Tensor]:
+    """Each matrix or vector of a kind, one per gate and head."""
+    names = [name for name, its in cell.parameter_kinds().items() if its is kind]
+    return [gate for name in names for gate in cell.get_parameter(name).detach().chunk(cell.blocks(name))]
+
+
+RECURRENT = [config() for config in CELLS if CELLS[config].is_recurrent]
+
+
+@pytest.mark.parametrize("config", [*RECURRENT, SLSTMConfig(heads=4)], ids=str)
 def test_recurrent_matrices_are_orthogonal_gate_by_gate(config: CellConfig) -> None:
     for cell in cells(build(STANDARD, config)):
-        for gate in cell.kernel.weight_hh_l0.detach().chunk(cell.gates):
+        assert len(gates(cell, Kind.recurrent)) == cell.gates * getattr(config, "heads", 1)
+        for gate in gates(cell, Kind.recurrent):
             torch.testing.assert_close(gate @ gate.T, torch.eye(gate.shape[0]), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("config", [config() for config in CELLS], ids=str)
 def test_xavier_takes_the_fans_of_one_gate(config: CellConfig) -> None:
     for cell in cells(build(STANDARD, config)):
-        bound = (6 / (cell.input_size + cell.hidden_size)) ** 0.5
-        assert 0.99 * bound < cell.kernel.weight_ih_l0.abs().max() <= bound
+        for gate in gates(cell, Kind.input):
+            bound = (6 / sum(gate.shape)) ** 0.5
+            assert gate.shape[0] in (cell.hidden_size, getattr(config, "heads", 0))
+            assert 0.75 * bound < gate.abs().max() <= bound
 
 
-def test_the_forget_bias_is_exactly_one_in_total_and_every_other_bias_zero() -> None:
-    for cell in cells(build(STANDARD, LSTMConfig())):
-        total = (cell.kernel.bias_ih_l0 + cell.kernel.bias_hh_l0).detach().chunk(4)
-        assert [gate.unique().tolist() for gate in total] == [[0.0], [1.0], [0.0], [0.0]]
+@pytest.mark.parametrize("config", [config() for config in CELLS if CELLS[config].forget_gate is not None], ids=str)
+def test_the_forget_bias_is_exactly_one_in_total_and_every_other_bias_zero(config: CellConfig) -> None:
+    for cell in cells(build(STANDARD, config)):
+        assert cell.forget_gate is not None
+        assert sum(cell.forget_biases()).unique().tolist() == [1.0]  # type: ignore[union-attr]
+        for bias in cell.forget_biases():
+            bias.data.zero_()
+        assert not any(bias.any() for bias in gates(cell, Kind.bias))
 
 
-@pytest.mark.parametrize("config", [config() for config in CELLS if config is not LSTMConfig], ids=str)
+@pytest.mark.parametrize("config", [config() for config in CELLS if CELLS[config].forget_gate is not None], ids=str)
+def test_a_closed_forget_gate_forgets(config: CellConfig) -> None:
+    torch.manual_seed(0)
+    cell, inputs = build_cell(config, 3, 4), torch.randn(2, 3)
+    _, state = cell.step(torch.randn(2, 3), cell.start({name: torch.ones(2, 4) for name in cell.bridged}))
+    memory = set(state) - {"hidden", "stabiliser"} or {"hidden"}
+    other = {name: values * (3 if name in memory else 1) for name, values in state.items()}
+    for value, forgets in ((100.0, False), (-100.0, True)):
+        for bias in cell.forget_biases():
+            bias.data.fill_(value)
+        outputs = [cell.step(inputs, start)[0] for start in (state, other)]
+        assert torch.allclose(*outputs) == forgets
+
+
+@pytest.mark.parametrize("config", [config() for config in CELLS if CELLS[config].forget_gate is None], ids=str)
 def test_no_other_cell_has_a_forget_bias(config: CellConfig) -> None:
     for cell in cells(build(InitialisationConfig(preset=Preset.standard, forget_bias=2.0), config)):
-        assert not cell.kernel.bias_ih_l0.any()
-        assert not cell.kernel.bias_hh_l0.any()
+        assert gates(cell, Kind.bias) and not any(bias.any() for bias in gates(cell, Kind.bias))
 
 
 def test_the_forget_bias_can_be_chosen_with_biases_as_torch_draws_them() -> None:
