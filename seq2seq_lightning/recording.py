@@ -54,7 +54,8 @@ def clear(folder: Path) -> None:
     """Remove what an earlier training left, for `fresh=true`."""
     for name in ("checkpoints", "decodings"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("record.json", "history.jsonl", "history.csv", "progress.json", "windows.json", "fitted.json"):
+    files = ("record.json", "history.jsonl", "history.csv", "progress.json", "windows.json", "fitted.json")
+    for name in (*files, "embeddings.json"):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -24,6 +24,7 @@ from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
 from seq2seq_lightning.training.initial_weights import start_from
 from seq2seq_lightning.training.loggers import RunIdentity, build_loggers
 from seq2seq_lightning.training.module import Recipe, TrainingModule
+from seq2seq_lightning.training.pretrained_embeddings import embed_from_files, read_found
 from seq2seq_lightning.training.ranks import is_first_rank, told_by_first_rank
 from seq2seq_lightning.training.trainer import FITTED, fit, prepare_process
 from seq2seq_lightning.training.validation import Validation
@@ -71,8 +72,13 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
     target = TargetCodec.build(config.text.target, (pair.target for pair in corpus.train))
     ids = special_ids(target)
     model = new_model(config, source, target)
-    if config.init_from is not None and last_checkpoint(job.folder / "checkpoints") is None:
-        start_from(config.init_from, model, {"source": source.vocabulary, "target": target.vocabulary})
+    vocabularies = {"source": source.vocabulary, "target": target.vocabulary}
+    is_new = last_checkpoint(job.folder / "checkpoints") is None
+    if is_new and config.init_from is not None:
+        start_from(config.init_from, model, vocabularies)
+    learnt["embeddings"] = (
+        embed_from_files(model, config.model, vocabularies, job.folder) if is_new else read_found(job.folder)
+    )
     split = encode_split(corpus.train, source, target, model.copies)
     val = encode_split(corpus.val, source, target, model.copies) if corpus.val else None
     validation = (

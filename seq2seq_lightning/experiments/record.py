@@ -44,6 +44,7 @@ class Record:
     parameters: int | None = None
     data: dict[str, Any] = field(default_factory=dict)  # hashes, sizes, skips
     initial_weights: dict[str, Any] = field(default_factory=dict)  # with init_from: which checkpoint, by its content
+    embeddings: dict[str, Any] = field(default_factory=dict)  # by side: the file of vectors, and the words it has
     timings: dict[str, Any] = field(default_factory=dict)  # train_seconds, tokens_per_second, padding_share, …
     started: str | None = None  # ISO 8601, UTC
     finished: str | None = None

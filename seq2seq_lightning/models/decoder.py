@@ -20,6 +20,7 @@ from seq2seq_lightning.models.copying import GenerationGate
 from seq2seq_lightning.models.decoder_config import Context, Copy, DecoderConfig, ReadoutActivation
 from seq2seq_lightning.models.deferred import DeferredEmbedding, DeferredLinear
 from seq2seq_lightning.models.dropout import Masks, draw_mask, drop
+from seq2seq_lightning.models.embeddings import build_embedding
 from seq2seq_lightning.models.encoder import Encoded
 from seq2seq_lightning.models.feedback import Feedback, Readouts
 from seq2seq_lightning.models.stack import Stack
@@ -132,7 +133,7 @@ class Decoder(nn.Module):
         self.reads_embedding = config.readout.embedding
         self.activation = config.readout.activation
         self.readout_size = config.readout_size(context_size)
-        self.embedding = nn.Embedding(vocab_size, config.embedding_size, padding_idx=pad_id)
+        self.embedding = build_embedding(config.embedding, vocab_size, config.embedding_size, pad_id)
         self.attention = attention if config.context is Context.attention else None
         self.stack = Stack(config.cell, config.layout, config.input_size(context_size))
         self.transition = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from seq2seq_lightning.models.cells.cell import CellConfig
+from seq2seq_lightning.models.embeddings import EmbeddingConfig
 from seq2seq_lightning.models.rules import at_least_one, probability
 from seq2seq_lightning.models.stack import Layout, Norm, NormPlace, Residual
 
@@ -89,6 +90,7 @@ class DecoderConfig:
 
     cell: CellConfig | None = None  # null: as `model/cell`
     embedding_size: int = 128
+    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     hidden_size: int = 256
     layers: int = 1
     residual: Residual = Residual.none  # none | add | concat, from the second layer on

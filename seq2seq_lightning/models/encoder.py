@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from seq2seq_lightning.models.cells.cell import CellConfig
 from seq2seq_lightning.models.dropout import draw_mask, drop
+from seq2seq_lightning.models.embeddings import EmbeddingConfig, build_embedding
 from seq2seq_lightning.models.rules import at_least_one, probability
 from seq2seq_lightning.models.stack import Combine, Direction, Layout, Norm, NormPlace, Residual, Stack
 from seq2seq_lightning.models.state import CellState
@@ -33,6 +34,7 @@ class EncoderConfig:
 
     cell: CellConfig | None = None  # null: as `model/cell`
     embedding_size: int = 128
+    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     input_projection: int | None = None  # size of a linear map between embedding and first layer; null: none
     hidden_size: int = 256  # per direction
     layers: int = 1
@@ -106,7 +108,7 @@ class Encoder(nn.Module):
         super().__init__()
         assert config.cell is not None
         self.dropout = config.dropout
-        self.embedding = nn.Embedding(vocab_size, config.embedding_size, padding_idx=pad_id)
+        self.embedding = build_embedding(config.embedding, vocab_size, config.embedding_size, pad_id)
         projected = config.input_projection
         self.input_projection = None if projected is None else nn.Linear(config.embedding_size, projected)
         self.stack = Stack(config.cell, config.layout, projected or config.embedding_size)

@@ -8,6 +8,7 @@ from seq2seq_lightning.models.attention import AdditiveAttentionConfig, Attentio
 from seq2seq_lightning.models.bridges import BridgeConfig, BridgeSizes, DenseBridgeConfig
 from seq2seq_lightning.models.cells import CellConfig, GRUConfig
 from seq2seq_lightning.models.decoder_config import Context, Copy, DecoderConfig, Summary, Tie
+from seq2seq_lightning.models.embeddings import EmbeddingConfig
 from seq2seq_lightning.models.encoder import EncoderConfig
 from seq2seq_lightning.models.initialisation import InitialisationConfig
 from seq2seq_lightning.models.rules import own_name
@@ -84,7 +85,14 @@ def check(config: ModelConfig) -> list[str]:
         return found  # the rules between parts speak of sizes, which must be sound first
     assert config.bridge is not None
     found = config.bridge.problems(config.bridge_sizes)
-    rules = (_problems_of_sight, _problems_of_summary, _problems_of_attention, _problems_of_copying, _problems_of_tying)
+    rules = (
+        _problems_of_sight,
+        _problems_of_summary,
+        _problems_of_attention,
+        _problems_of_copying,
+        _problems_of_tying,
+        _problems_of_embeddings,
+    )
     return found + [problem for rule in rules for problem in rule(config)]
 
 
@@ -164,6 +172,25 @@ def _problems_of_copying(config: ModelConfig) -> list[str]:
         f"`model.encoder.pyramid={config.encoder.pyramid}` a state stands for several. Set `model.encoder.pyramid=0` "
         f"or `model.decoder.copy=none`."
     ]
+
+
+def _problems_of_embeddings(config: ModelConfig) -> list[str]:
+    """What tied weights leave no room for."""
+    decoder, encoder, found = config.decoder, config.encoder, []
+    if decoder.embedding.freeze and decoder.tie is not Tie.none:
+        found.append(
+            f"`model.decoder.embedding.freeze=true` would freeze the output layer too, which "
+            f"`model.decoder.tie={decoder.tie.value}` makes one with the embedding. Set `model.decoder.tie=none` or "
+            f"`model.decoder.embedding.freeze=false`."
+        )
+    if decoder.tie is Tie.all and encoder.embedding != EmbeddingConfig():
+        path = encoder.embedding.path
+        setting = "freeze=true" if path is None else f"path={path}"
+        found.append(
+            f"`model.encoder.embedding.{setting}` has no embedding of its own to act on: `model.decoder.tie=all` "
+            f"shares the target's. Set `model.decoder.embedding.path`, or choose `model.decoder.tie=decoder`."
+        )
+    return found
 
 
 def _problems_of_tying(config: ModelConfig) -> list[str]:

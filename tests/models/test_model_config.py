@@ -25,6 +25,7 @@ from seq2seq_lightning.models.decoder_config import (
     Summary,
     Tie,
 )
+from seq2seq_lightning.models.embeddings import EmbeddingConfig
 from seq2seq_lightning.models.encoder import EncoderConfig, EncoderDropout
 from seq2seq_lightning.models.initialisation import InitialisationConfig
 from seq2seq_lightning.models.model_config import ModelConfig, check
@@ -141,6 +142,25 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "`model.decoder.tie=all` shares one embedding, but the source's has 128 and the target's 256. "
         "Set `model.encoder.embedding_size=256` or choose `model.decoder.tie=decoder`.",
     ),
+    (
+        {"decoder": DecoderConfig(tie=Tie.decoder, embedding_size=256, embedding=EmbeddingConfig(freeze=True))},
+        "`model.decoder.embedding.freeze=true` would freeze the output layer too, which `model.decoder.tie=decoder` "
+        "makes one with the embedding. Set `model.decoder.tie=none` or `model.decoder.embedding.freeze=false`.",
+    ),
+    *(
+        (
+            {
+                "encoder": EncoderConfig(embedding=embedding),
+                "decoder": DecoderConfig(tie=Tie.all, readout=ReadoutConfig(size=128)),
+            },
+            f"`model.encoder.embedding.{setting}` has no embedding of its own to act on: `model.decoder.tie=all` "
+            "shares the target's. Set `model.decoder.embedding.path`, or choose `model.decoder.tie=decoder`.",
+        )
+        for embedding, setting in (
+            (EmbeddingConfig(path="a.vec"), "path=a.vec"),
+            (EmbeddingConfig(freeze=True), "freeze=true"),
+        )
+    ),
     ({"encoder": EncoderConfig(embedding_size=0)}, "`model.encoder.embedding_size=0` must be at least 1."),
     ({"decoder": DecoderConfig(readout=ReadoutConfig(size=0))}, "`model.decoder.readout.size=0` must be at least 1."),
     (
@@ -174,6 +194,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {"bridge": CopyBridgeConfig(), "encoder": EncoderConfig(direction=BOTH, combine=Combine.sum)},
     {"attention": DotAttentionConfig(), "encoder": EncoderConfig(hidden_size=99), "decoder": INITIAL},
     {"decoder": DecoderConfig(readout=ReadoutConfig(context=False), query=Query.previous)},
+    {"decoder": DecoderConfig(tie=Tie.decoder, embedding_size=256, embedding=EmbeddingConfig(path="a.vec"))},
+    {"encoder": EncoderConfig(embedding=EmbeddingConfig(freeze=True))},
     {
         "encoder": EncoderConfig(norm=Norm.layer, norm_place=NormPlace.after),
         "decoder": INITIAL,
