@@ -1,4 +1,4 @@
-"""Location-aware attention: score = v · tanh(W q + U h + b + P f), f = F * a₋ (Chorowski et al. 2015, eqs. 8, 9).
+"""Location-aware attention: score = v · tanh(W q + U h + b + P f), f = F * a₋ (Chorowski et al. 2015).
 
 a₋ are the weights of the position before, convolved over source positions with a bank of filters F.
 """
