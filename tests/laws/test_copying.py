@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from seq2seq_lightning.decoding import BeamConfig, DecodingConfig, GreedyConfig, SpecialIds, search
 from seq2seq_lightning.models.attention import ATTENTIONS
 from seq2seq_lightning.models.decoder_config import Context, Copy
 from seq2seq_lightning.models.feedback import Manner, Readouts
@@ -17,7 +18,20 @@ from seq2seq_lightning.models.model_config import ModelConfig, check
 from seq2seq_lightning.models.seq2seq import Seq2Seq, build_model
 from seq2seq_lightning.models.state import State
 from seq2seq_lightning.training.copy_losses import copy_log_probs, copy_losses
-from tests.models.variants import PAD, SIGHTS, VOCAB, Example, close, configure, example, gradients, pairwise, title
+from tests.models.variants import (
+    BOS,
+    EOS,
+    PAD,
+    SIGHTS,
+    VOCAB,
+    Example,
+    close,
+    configure,
+    example,
+    gradients,
+    pairwise,
+    title,
+)
 
 UNK, SOURCE_TIME = 3, 5
 Choice = dict[str, Any]
@@ -237,3 +251,26 @@ def test_a_beam_of_three_steps_like_its_rows_and_selects_like_them(choice: Choic
     after = model.step(tokens[:6], beam.state.select(rows), memory.select(kept))
     for index, row in enumerate(rows.tolist()):
         close(after.log_probs[index : index + 1], alone(index, row, beam.state.select(torch.tensor([row]))))
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "config", [GreedyConfig(max_length=5), BeamConfig(beam_width=3, n_best=3, max_length=5)], ids=["greedy", "beam"]
+)
+def test_every_hypothesis_scores_what_its_labels_do(choice: Choice, config: DecodingConfig) -> None:
+    """Sentences of one to five words, so that they leave the batch one after the other."""
+    model, batch = build(choice), example(batch=6)
+    ids = copy_ids(batch)
+    memory, state = model.start(batch.source, batch.source_lengths, ids)
+    found = search(model, state, memory, batch.source_lengths, config, SpecialIds(PAD, BOS, EOS))
+    copied = 0
+    for row, n_best in enumerate(found):
+        for hypothesis in n_best:
+            labels = torch.tensor([[*hypothesis.tokens, *([EOS] if hypothesis.finished else [])]])
+            inputs = torch.cat((torch.tensor([[BOS]]), labels[:, :-1]), 1)
+            one, length = slice(row, row + 1), batch.source_lengths[row : row + 1]
+            source = batch.source[one, : int(length)]
+            readouts = model.readouts(source, length, inputs, copy_ids=ids[one, : int(length)])
+            assert hypothesis.log_prob == pytest.approx(copy_log_probs(model, readouts, labels, PAD).sum().item())
+            copied += int((labels >= VOCAB).sum())
+    assert copied, "no word was copied"
