@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -36,8 +37,11 @@ class JobFailed(Exception):
         self.status = status
 
 
-def run_application(config_name: str, task: Callable[[DictConfig], Any]) -> None:
-    """Compose `config_name` with the command line and hand it to `task`; exits with 2 on a mistake, 1 on a failure."""
+def run_application(config_name: str, task: Callable[[DictConfig], Any], header: str | None = None) -> None:
+    """Compose `config_name` with the command line and hand it to `task`; exits with 2 on a mistake, 1 on a failure.
+
+    header: what `--help` says of a command that composes the configuration of another.
+    """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing its own report
     problems: list[Exception] = []
 
@@ -53,6 +57,8 @@ def run_application(config_name: str, task: Callable[[DictConfig], Any]) -> None
 
     try:
         register_schemas()
+        if header is not None:
+            sys.argv.append(f"hydra.help.header='{Path(sys.argv[0]).name}: {header}'")
         with reader_may_leave(), _without_schemas():
             hydra.main(version_base="1.3", config_path=conf_dir(), config_name=config_name)(guarded)()
         if problems:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from seq2seq_lightning.commands.application import plain, run_application
@@ -14,6 +13,7 @@ from seq2seq_lightning.config import Config
 from seq2seq_lightning.data.bucketing import padding_share, plan_epoch
 from seq2seq_lightning.data.example import EncodedSplit, Pair, encode_split
 from seq2seq_lightning.data.tasks import build_task
+from seq2seq_lightning.reports.console import console
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
 
 
@@ -25,16 +25,16 @@ def task(composed: DictConfig) -> None:
     target = TargetCodec.build(config.text.target, (pair.target for pair in corpus.train))
     splits = {"train": corpus.train, **({"val": corpus.val} if corpus.val else {}), **corpus.test}
     encoded = {name: encode_split(pairs, source, target) for name, pairs in splits.items()}
-    console = Console()
-    console.print(_sizes(splits, encoded, source, target))
+    terminal = console()
+    terminal.print(_sizes(splits, encoded, source, target))
     lengths = encoded["train"].label_lengths(config.text.target.eos)
     plan = plan_epoch(encoded["train"].source_lengths, lengths, config.data.batching, config.seed, 0)
     share = padding_share(plan, encoded["train"].source_lengths, lengths)
-    console.print(
+    terminal.print(
         f"vocabularies: source {len(source.vocabulary)}, target {len(target.vocabulary)} (4 special ones each)"
     )
-    console.print(f"one epoch: {len(plan)} batches, padding share {share:.1%} (pad positions ÷ all, source + target)")
-    console.print("skipped: " + (", ".join(f"{name} {n}" for name, n in corpus.skipped.items()) or "nothing"))
+    terminal.print(f"one epoch: {len(plan)} batches, padding share {share:.1%} (pad positions ÷ all, source + target)")
+    terminal.print("skipped: " + (", ".join(f"{name} {n}" for name, n in corpus.skipped.items()) or "nothing"))
 
 
 def _sizes(
@@ -67,7 +67,7 @@ def _known(ids: np.ndarray, unk_id: int) -> str:
 
 def main() -> None:
     """The entry point of the console command."""
-    run_application("train", task)
+    run_application("train", task, "sizes, lengths, skips, vocabulary coverage and padding share of a corpus")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from seq2seq_lightning.commands.pipes import reader_may_leave
@@ -17,6 +16,7 @@ from seq2seq_lightning.errors import UserError
 from seq2seq_lightning.experiments.ledger import RunState, State, all_runs, state_of
 from seq2seq_lightning.experiments.record import read_record
 from seq2seq_lightning.experiments.scores import read_all_scores
+from seq2seq_lightning.reports.console import console
 
 
 def list_runs(root: Path) -> None:
@@ -28,7 +28,7 @@ def list_runs(root: Path) -> None:
         record = run.record
         started, overrides = (record.started or "", " ".join(record.overrides)) if record else ("", "")
         table.add_row(str(run.run_dir), run.state.value, started, overrides, _scores(run))
-    Console().print(table)
+    console().print(table)
 
 
 def _scores(run: RunState) -> str:

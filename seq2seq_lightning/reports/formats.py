@@ -15,6 +15,7 @@ from rich.table import Table as RichTable
 from seq2seq_lightning.experiments.ablation_config import AblationConfig
 from seq2seq_lightning.experiments.files import write_text_durably
 from seq2seq_lightning.experiments.ledger import TrialResult
+from seq2seq_lightning.reports.console import console
 from seq2seq_lightning.reports.frame import frame, summary
 from seq2seq_lightning.reports.tables import Link, Page, Table, page
 
@@ -38,24 +39,24 @@ def write_table(folder: Path, config: AblationConfig, results: Sequence[TrialRes
     return made
 
 
-def show(made: Page, console: Console | None = None) -> None:
+def show(made: Page, terminal: Console | None = None) -> None:
     """Print the page to the terminal, results first, verdict last."""
-    console = console or Console()
-    console.print(f"[bold]{escape(made.title)}[/bold]")
+    terminal = terminal or console()
+    terminal.print(f"[bold]{escape(made.title)}[/bold]")
     if made.source:
-        console.print(escape(made.source), style="dim")
+        terminal.print(escape(made.source), style="dim")
     for table in made.tables:
-        console.print(_rich(table))
+        terminal.print(_rich(table))
         for note in table.footnotes:
-            console.print(escape(note), style="dim")
+            terminal.print(escape(note), style="dim")
     if made.deviations:
-        console.print("\nDeviations from the published protocol:")
+        terminal.print("\nDeviations from the published protocol:")
     for deviation in made.deviations:
-        console.print(f"  - {escape(deviation)}")
+        terminal.print(f"  - {escape(deviation)}")
     if made.verdict:
-        console.print(f"\n[bold]Verdict: {escape(made.verdict)}[/bold]")
+        terminal.print(f"\n[bold]Verdict: {escape(made.verdict)}[/bold]")
     for reason in made.reasons:
-        console.print(f"  - {escape(reason)}")
+        terminal.print(f"  - {escape(reason)}")
 
 
 def markdown(made: Page, folder: Path) -> str:

@@ -11,6 +11,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from seq2seq_lightning.reports.console import console
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -21,15 +23,15 @@ class Sheet:
     rows: Sequence[tuple[str, ...]]
 
 
-def show(figures: dict[str, Any], console: Console | None = None) -> None:
+def show(figures: dict[str, Any], terminal: Console | None = None) -> None:
     """Print what `seq2seq-benchmark` writes as JSON, schema 1."""
-    console = console or Console()
+    terminal = terminal or console()
     for line in setting(figures):
-        console.print(line, highlight=False)
+        terminal.print(line, highlight=False)
     for sheet in sheets(figures):
-        console.print()
-        console.print(sheet.title, style="bold")
-        console.print(_drawn(sheet, box.SIMPLE_HEAD))
+        terminal.print()
+        terminal.print(sheet.title, style="bold")
+        terminal.print(_drawn(sheet, box.SIMPLE_HEAD))
 
 
 def markdown(figures: dict[str, Any]) -> str:

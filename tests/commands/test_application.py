@@ -13,6 +13,11 @@ from typing import Any
 import pytest
 
 from seq2seq_lightning.commands import ablate, data, evaluate, processes, train, translate
+from seq2seq_lightning.commands.runs import list_runs
+from seq2seq_lightning.decoding import SEARCHES
+from seq2seq_lightning.experiments.record import Record, write_record
+from seq2seq_lightning.models.cells import CELLS
+from seq2seq_lightning.structure import member_name
 
 MAINS: dict[str, Callable[[], None]] = {
     "train": train.main,
@@ -63,10 +68,11 @@ def files(tmp_path: Path) -> None:
     (tmp_path / "fr").write_text("maison rouge une\nvoiture une\n")
 
 
+CELL_NAMES, SEARCH_NAMES = (", ".join(sorted(map(member_name, table))) for table in (CELLS, SEARCHES))
 PARALLEL = "data=parallel data.train.source=en data.train.target=fr"
 MISTAKES = {
     # the command line → what its message must hold
-    "train model/cell=lstmm": ["'model/cell/lstmm'", "Did you mean 'lstm'?", "Allowed: gru, lstm, rnn."],
+    "train model/cell=lstmm": ["'model/cell/lstmm'", "Did you mean 'lstm'?", f"Allowed: {CELL_NAMES}."],
     "train modell/cell=lstm": ["modell/cell is no option", "Did you mean 'model'?"],
     "train +model.cell.typo=1": ["model.cell.typo is no option", "Allowed: bias, name."],
     "train model.cell.typo=1": ["model.cell.typo is no option", "Allowed: bias, name."],
@@ -74,7 +80,7 @@ MISTAKES = {
     "train +typo=1": ["typo is no option of the configuration", "text, trainer, validation."],
     "train model.encoder.layers=zero": ["model.encoder.layers=zero", "'zero'", "could not be converted to Integer"],
     "train model.encoder.layers=0": ["`model.encoder.layers=0` must be at least 1."],
-    "train model.encoder.direction=sideways": ["'sideways'", "expected one of [forward, bidirectional]"],
+    "train model.encoder.direction=sideways": ["'sideways'", "expected one of [forward, bidirectional"],
     "train model.encoder.layers=1,2": ["Ambiguous value", "--multirun"],
     "train model.encoder.layers=[1": ["no viable alternative at input '[1'"],
     "train model/bridge=copy model.encoder.hidden_size=33 model.decoder.hidden_size=64": [
@@ -134,8 +140,9 @@ def test_a_mistake_is_one_message_and_nothing_is_written(
 def test_help_lists_the_groups_and_no_schema(name: str, command: Callable[..., Outcome]) -> None:
     outcome = command(name, "--help")
     assert (outcome.status, outcome.err) == (0, "")
-    assert "\nmodel/cell: gru, lstm, rnn\n" in outcome.out
-    assert "\ndecoding: beam, greedy\n" in outcome.out
+    assert f"\nmodel/cell: {CELL_NAMES}\n" in outcome.out
+    assert f"\ndecoding: {SEARCH_NAMES}\n" in outcome.out
+    assert outcome.out.startswith(f"seq2seq-{name}: ")
     assert "schema" not in outcome.out
 
 
@@ -189,3 +196,29 @@ def test_files_of_unequal_length_are_refused_by_the_worker(tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("record.json"))
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+@pytest.mark.parametrize("line", [pytest.param("train --help", marks=pytest.mark.slow), "runs --root . list"])
+def test_a_reader_that_leaves_is_no_error(line: str, tmp_path: Path) -> None:
+    """As `seq2seq-train --help | head` does: the pipe is closed before anything is written."""
+    name, *rest = line.split(" ")
+    read, write = os.pipe()
+    os.close(read)
+    command = [str(Path(sys.executable).parent / f"seq2seq-{name}"), *rest]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_tables_are_not_folded_where_there_is_no_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    folder = tmp_path / "runs" / ("long-name-" * 12) / "0123456789ab"
+    overrides = ["model.encoder.hidden_size=1024", "trainer.max_steps=100"]
+    write_record(folder, Record("failed", folder.parent.name, folder.name, 1, {}, 1, overrides=overrides))
+    list_runs(tmp_path / "runs")
+    assert f"{folder}  failed" in capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "60")
+    list_runs(tmp_path / "runs")
+    assert all(len(line) <= 60 for line in capsys.readouterr().out.splitlines())
