@@ -10,11 +10,11 @@ def at_least_one(key: str, value: int | None) -> list[str]:
     return [] if value is None or value >= 1 else [f"`{key}={value}` must be at least 1."]
 
 
-def probability(key: str, value: float) -> list[str]:
-    """A dropout probability outside [0, 1)."""
+def probability(key: str, value: float, of: str = "dropping a unit") -> list[str]:
+    """A probability of dropping, or of what else noise does, outside [0, 1)."""
     if 0.0 <= value < 1.0:
         return []
-    return [f"`{key}={value}` must be at least 0.0 and below 1.0: it is the probability of dropping a unit."]
+    return [f"`{key}={value}` must be at least 0.0 and below 1.0: it is the probability of {of}."]
 
 
 def own_name(group: str, key: str, config: object) -> list[str]:

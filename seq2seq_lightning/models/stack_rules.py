@@ -33,8 +33,9 @@ class Side(Protocol):
 def stack_problems(key: str, side: Side) -> list[str]:
     """The rules of one side under `model.encoder` or `model.decoder`. Sizes and counts must be sound first."""
     found = [] if side.cell is None else side.cell.problems(key, side.hidden_size)
-    for name in ("recurrent", "zoneout", "weight"):
-        found += probability(f"{key}.dropout.{name}", getattr(side.dropout, name))
+    found += probability(f"{key}.dropout.recurrent", side.dropout.recurrent)
+    found += probability(f"{key}.dropout.zoneout", side.dropout.zoneout, "keeping a unit as it was")
+    found += probability(f"{key}.dropout.weight", side.dropout.weight, "dropping a weight")
     return found + _problems_of_recurrence(key, side) + _problems_of_layers(key, side.layout)
 
 

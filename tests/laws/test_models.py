@@ -93,7 +93,7 @@ def test_padding_company_and_order_change_nothing(choice: Choice) -> None:
 @EVERY
 def test_attention_sums_to_one_and_is_zero_at_padding(choice: Choice) -> None:
     model, batch = build(configure(choice)), example()
-    is_padding = torch.arange(batch.source.shape[1]) >= batch.source_lengths.unsqueeze(1)
+    is_padding = ~model.start(batch.source, batch.source_lengths)[0].mask
     weights = by_protocol(model, batch)[1]
     attends = model.decoder.attention is not None
     assert [found is not None for found in weights] == [attends] * len(weights)

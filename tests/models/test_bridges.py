@@ -12,6 +12,8 @@ from seq2seq_lightning.models.bridges.zero import ZeroBridgeConfig
 from seq2seq_lightning.models.cells.cell import CellConfig
 from seq2seq_lightning.models.cells.gru import GRUConfig
 from seq2seq_lightning.models.cells.lstm import LSTMConfig
+from seq2seq_lightning.models.cells.mlstm import MLSTMConfig
+from seq2seq_lightning.models.cells.sru import SRUConfig
 from seq2seq_lightning.models.encoder import Encoded
 from seq2seq_lightning.models.stack import Layout, Stack
 
@@ -73,3 +75,32 @@ def test_dense_maps_each_layer_and_state_by_itself(activation: BridgeActivation)
         for name, value in state.items():
             expected = functions[activation.value](maps[name](encoded().final_state[1][name]))  # type: ignore[index]
             assert torch.equal(value, expected), (layer, name)
+
+
+def test_the_maximum_is_taken_unit_by_unit() -> None:
+    for layer in hidden(CopyBridgeConfig(source=BridgeSource.max), LSTMConfig()):
+        assert layer["hidden"].tolist() == layer["cell"].tolist() == [[3, 4, 5], [6, 7, 8]]
+
+
+def test_dense_maps_from_the_size_that_each_source_has() -> None:
+    sizes = BridgeSizes(final_sizes=(6, 3), states_size=9, direction_size=3, decoder_size=4, decoder_layers=2)
+    expected = {
+        BridgeSource.last: [6, 3],
+        BridgeSource.top: [3, 3],
+        BridgeSource.mean: [9, 9],
+        BridgeSource.max: [9, 9],
+    }
+    for source, taken in expected.items():
+        bridge = build_bridge(DenseBridgeConfig(source=source), sizes, ("hidden",))
+        assert isinstance(bridge, DenseBridge)
+        assert [maps["hidden"].in_features for maps in bridge.maps] == taken  # type: ignore[index]
+
+
+def test_a_cell_places_what_it_is_given() -> None:
+    sru = hidden(CopyBridgeConfig(), SRUConfig())[0]
+    assert torch.equal(sru["hidden"], sru["cell"])
+    matrix = hidden(CopyBridgeConfig(), MLSTMConfig())[0]
+    key = torch.full((3,), 3**-0.5)
+    read = torch.einsum("k,bkv->bv", key, matrix["memory"][:, 0])  # a query that is the key finds the vector
+    torch.testing.assert_close(read, matrix["hidden"])
+    assert matrix["stabiliser"].tolist() == [[0.0], [0.0]]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import torch
 
 from seq2seq_lightning.models.cells.gru import GRUConfig
+from seq2seq_lightning.models.cells.mlstm import MLSTMConfig
 from seq2seq_lightning.models.encoder import Encoder, EncoderConfig, EncoderDropout
 from seq2seq_lightning.models.stack import Direction
 from tests.models.variants import PAD, VOCAB, close, example
@@ -43,10 +44,53 @@ def test_rows_are_packed_only_where_lengths_differ() -> None:
 
 def test_each_place_has_its_own_dropout() -> None:
     batch = example()
-    for place in ("embedding", "layers", "output"):
+    for place in ("embedding", "layers", "output", "recurrent", "zoneout", "weight"):
         encoder = made(layers=2, dropout=EncoderDropout(**{place: 0.5}))
         once, again = (encoder(batch.source, batch.source_lengths).states for _ in range(2))
         assert not torch.equal(once, again), place
         encoder.eval()
         once, again = (encoder(batch.source, batch.source_lengths).states for _ in range(2))
         assert torch.equal(once, again), place
+
+
+def test_variational_dropout_drops_the_same_units_at_every_position() -> None:
+    batch = example()
+    encoder = made(dropout=EncoderDropout(output=0.5, variational=True))
+    plain = made()(batch.source, batch.source_lengths).states
+    ratio = encoder(batch.source, batch.source_lengths).states[0] / plain[0]
+    assert set(ratio.detach().round(decimals=9).unique().tolist()) == {0.0, 2.0}
+    close(ratio, ratio[:1].expand_as(ratio))
+
+
+def test_a_pyramid_gives_fewer_states_and_their_mask() -> None:
+    batch = example()
+    encoded = made(layers=3, pyramid=2)(batch.source, batch.source_lengths)
+    assert encoded.states.shape == (3, 2, 3)
+    shorter = [-(-length // 4) for length in batch.source_lengths.tolist()]
+    assert encoded.mask.sum(1).tolist() == shorter
+    for row, length in enumerate(shorter):
+        close(encoded.final_state[-1]["hidden"][row], encoded.states[row, length - 1])
+
+
+def test_embeddings_can_be_projected_before_they_are_read() -> None:
+    batch, encoder = example(), made(input_projection=7)
+    assert encoder.input_projection is not None
+    inputs = encoder.input_projection(encoder.embedding(batch.source))
+    assert inputs.shape == (3, 5, 7)
+    states, _ = encoder.stack.unroll(inputs, None, batch.source_lengths)
+    real = batch.source != PAD
+    close(encoder(batch.source, batch.source_lengths).states[real], states[real])
+
+
+def test_the_maximum_is_over_real_positions() -> None:
+    batch = example()
+    encoded = made()(batch.source, batch.source_lengths)
+    for row, length in enumerate(batch.source_lengths.tolist()):
+        close(encoded.maximum[row], encoded.states[row, :length].amax(0))
+
+
+def test_an_encoder_hands_over_vectors_only() -> None:
+    batch = example()
+    config = EncoderConfig(cell=MLSTMConfig(), embedding_size=4, hidden_size=3)
+    encoded = Encoder(config, VOCAB, PAD)(batch.source, batch.source_lengths)
+    assert [list(state) for state in encoded.final_state] == [["hidden"]]

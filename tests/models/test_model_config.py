@@ -15,7 +15,7 @@ from seq2seq_lightning.models.attention import (
 )
 from seq2seq_lightning.models.bridges import CopyBridgeConfig, DenseBridgeConfig, ZeroBridgeConfig
 from seq2seq_lightning.models.bridges.bridge import BridgeSource
-from seq2seq_lightning.models.cells import GRUConfig
+from seq2seq_lightning.models.cells import GRUConfig, MinGRUConfig, MLSTMConfig, SLSTMConfig, SRUConfig
 from seq2seq_lightning.models.decoder_config import (
     Context,
     DecoderConfig,
@@ -186,6 +186,72 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "`model.decoder.cell.name=rnn` renames the option `gru` without changing it. "
         "Choose it with `model/cell@model.decoder.cell=rnn`.",
     ),
+    (
+        {"encoder": EncoderConfig(direction=Direction.bidirectional_first)},
+        "`model.encoder.direction=bidirectional_first` reads forward from the second layer on, but there is one layer. "
+        "Set `model.encoder.layers=2` or `model.encoder.direction=bidirectional`.",
+    ),
+    (
+        {"encoder": EncoderConfig(pyramid=1)},
+        "`model.encoder.pyramid=1` joins pairs of positions at as many boundaries between layers, but 1 layer has 0. "
+        "Set `model.encoder.layers=2` or `model.encoder.pyramid=0`.",
+    ),
+    (
+        {"encoder": EncoderConfig(pyramid=3, layers=2)},
+        "`model.encoder.pyramid=3` joins pairs of positions at as many boundaries between layers, but 2 layers have 1. "
+        "Set `model.encoder.layers=4` or `model.encoder.pyramid=1`.",
+    ),
+    ({"encoder": EncoderConfig(pyramid=-1)}, "`model.encoder.pyramid=-1` must be at least 0."),
+    (
+        {"encoder": EncoderConfig(pyramid=1, layers=2, residual=Residual.add)},
+        "`model.encoder.residual=add` adds what a layer reads to what it gives, but with `model.encoder.pyramid=1` "
+        "layers read pairs of positions. Set `model.encoder.residual=concat` or `model.encoder.pyramid=0`.",
+    ),
+    (
+        {"encoder": EncoderConfig(direction=Direction.bidirectional_first, layers=3, residual=Residual.add)},
+        "`model.encoder.residual=add` needs equal sizes, but layer 2 reads 512 and gives 256. "
+        "Set `model.encoder.combine=project` or `model.encoder.residual=concat`.",
+    ),
+    (
+        {
+            "bridge": CopyBridgeConfig(source=BridgeSource.last),
+            "encoder": EncoderConfig(direction=Direction.bidirectional_first, layers=2),
+            "decoder": DecoderConfig(layers=2),
+        },
+        "`model/bridge=copy` needs equal sizes, but the encoder's layers end with 256 and 512 (256 × 2 directions). "
+        "Set `model.encoder.combine=project` or choose `model/bridge=dense`.",
+    ),
+    (
+        {
+            "bridge": CopyBridgeConfig(source=BridgeSource.max),
+            "encoder": EncoderConfig(layers=2, residual=Residual.concat),
+        },
+        "`model/bridge=copy` needs equal sizes, but the encoder ends with 512 (its states, joined by "
+        "`model.encoder.residual=concat`) and the decoder starts with 256. "
+        "Set `model.decoder.hidden_size=512` or choose `model/bridge=dense`.",
+    ),
+    ({"encoder": EncoderConfig(input_projection=0)}, "`model.encoder.input_projection=0` must be at least 1."),
+    (
+        {"cell": SRUConfig(), "encoder": EncoderConfig(dropout=EncoderDropout(recurrent=0.2))},
+        "`model.encoder.dropout.recurrent=0.2` acts on matrices that read the cell's own state, but `sru` has none. "
+        "Set it to 0.0 or choose a cell that has them: gru, lngru, lnlstm, lstm, rnn, slstm.",
+    ),
+    (
+        {"cell": MinGRUConfig(), "decoder": DecoderConfig(dropout=DecoderDropout(weight=0.5))},
+        "`model.decoder.dropout.weight=0.5` acts on matrices that read the cell's own state, but `mingru` has none. "
+        "Set it to 0.0 or choose a cell that has them: gru, lngru, lnlstm, lstm, rnn, slstm.",
+    ),
+    (
+        {"decoder": DecoderConfig(dropout=DecoderDropout(zoneout=1.0))},
+        "`model.decoder.dropout.zoneout=1.0` must be at least 0.0 and below 1.0: "
+        "it is the probability of keeping a unit as it was.",
+    ),
+    (
+        {"encoder": EncoderConfig(cell=MLSTMConfig(heads=3))},
+        "`heads=3` of the cell `mlstm` must divide `model.encoder.hidden_size=256`. "
+        "Set `model.encoder.hidden_size=255` or `model.encoder.cell.heads=1`.",
+    ),
+    ({"decoder": DecoderConfig(cell=SLSTMConfig(heads=0))}, "`model.decoder.cell.heads=0` must be at least 1."),
 ]
 ACCEPTED: list[dict[str, Any]] = [
     {},

@@ -77,7 +77,7 @@ def test_decoder_layers_add_the_parameters_of_britz_et_al() -> None:
 
 @pytest.mark.parametrize("cell", [GRUConfig(), LSTMConfig()], ids=str)
 @pytest.mark.parametrize("direction", Direction, ids=str)
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("layers", [2, 3])
 def test_the_default_model_takes_any_encoder(cell: CellConfig, direction: Direction, layers: int) -> None:
     config = ModelConfig(cell=cell, encoder=EncoderConfig(hidden_size=8, direction=direction, layers=layers))
     batch = example()

@@ -25,7 +25,7 @@ from seq2seq_lightning.models.decoder_config import (
     Summary,
     Tie,
 )
-from seq2seq_lightning.models.encoder import EncoderConfig
+from seq2seq_lightning.models.encoder import EncoderConfig, EncoderDropout
 from seq2seq_lightning.models.model_config import ModelConfig, check
 from seq2seq_lightning.models.seq2seq import Seq2Seq, build_model
 from seq2seq_lightning.models.stack import Combine, Direction, Norm, NormPlace, Residual
@@ -62,6 +62,17 @@ NORMS: dict[str, dict[str, Any]] = {
 WAYS = {"forward": {}} | {
     combine.value: {"direction": Direction.bidirectional, "combine": combine} for combine in Combine
 }
+WAYS |= {
+    f"first_{combine.value}": {"direction": Direction.bidirectional_first, "combine": combine}
+    for combine in (Combine.concat, Combine.sum)
+}
+NOISES: dict[str, dict[str, Any]] = {
+    "none": {},
+    "variational": {"variational": True},
+    "zoneout": {"zoneout": 0.3},
+    "recurrent": {"recurrent": 0.3},
+    "weight": {"weight": 0.3},
+}
 BRIDGE_CHOICES = [
     bridge(source=source) if issubclass(bridge, SourcedBridgeConfig) else bridge()  # type: ignore[call-arg]
     for bridge in BRIDGES
@@ -74,6 +85,8 @@ AXES: dict[str, list[Any]] = {
     "bias": [True, False],
     "way": list(WAYS),
     "encoder_layers": [1, 2],
+    "pyramid": [0, 1],
+    "projection": [None, 5],
     "decoder_layers": [1, 2],
     "residual": list(Residual),
     "encoder_norm": list(NORMS),
@@ -83,6 +96,7 @@ AXES: dict[str, list[Any]] = {
     "sight": list(SIGHTS),
     "readout": list(READOUTS),
     "tie": list(Tie),
+    "noise": list(NOISES),
 }
 
 
@@ -94,7 +108,10 @@ def configure(choice: dict[str, Any], dropout: float = 0.0) -> ModelConfig:
         embedding_size=SIZE,
         hidden_size=SIZE // 2 if concat else SIZE,
         layers=choice["encoder_layers"],
+        pyramid=choice["pyramid"],
+        input_projection=choice["projection"],
         residual=choice["residual"],
+        dropout=EncoderDropout(dropout, dropout, dropout, **noise(choice, "encoder_cell", dropout)),
         **WAYS[choice["way"]],
         **NORMS[choice["encoder_norm"]],
     )
@@ -106,7 +123,13 @@ def configure(choice: dict[str, Any], dropout: float = 0.0) -> ModelConfig:
         residual=choice["residual"],
         readout=READOUTS[choice["readout"]],
         tie=choice["tie"],
-        dropout=DecoderDropout(dropout, dropout, dropout if choice["sight"] != "initial" else 0.0, dropout),
+        dropout=DecoderDropout(
+            dropout,
+            dropout,
+            dropout if choice["sight"] != "initial" else 0.0,
+            dropout,
+            **noise(choice, "decoder_cell", dropout),
+        ),
         **SIGHTS[choice["sight"]],
         **NORMS[choice["decoder_norm"]],
     )
@@ -114,24 +137,32 @@ def configure(choice: dict[str, Any], dropout: float = 0.0) -> ModelConfig:
     return ModelConfig(encoder=encoder, decoder=decoder, attention=choice["attention"](), bridge=bridge)
 
 
+def noise(choice: dict[str, Any], cell: str, dropout: float) -> dict[str, Any]:
+    """What besides plain dropout disturbs a side, where there is dropout and the cell has what it acts on."""
+    able = CELLS[choice[cell]].is_recurrent or choice["noise"] not in ("recurrent", "weight")
+    return NOISES[choice["noise"]] if dropout and able else {}
+
+
 @cache
 def pairwise() -> list[dict[str, Any]]:
     """Legal choices that together hold every legal pair of options (greedy, from a fixed order)."""
     draw = random.Random(0)
     chosen: list[dict[str, Any]] = []
-    covered: set[tuple[Any, ...]] = set()
+    left = [
+        {one: this, other: that}
+        for (one, these), (other, those) in itertools.combinations(AXES.items(), 2)
+        for this in these
+        for that in those
+    ]
     for _ in range(300):
-        candidates = [{axis: draw.choice(options) for axis, options in AXES.items()} for _ in range(40)]
+        wanted = [draw.choice(left) for _ in range(40)]  # a candidate holds one of the pairs that are still missing
+        candidates = [{axis: draw.choice(options) for axis, options in AXES.items()} | pair for pair in wanted]
         legal = [candidate for candidate in candidates if not check(configure(candidate))]
-        best = max(legal, key=lambda candidate: len(_pairs(candidate) - covered))
-        if _pairs(best) - covered:
+        best = max(legal, key=lambda candidate: sum(pair.items() <= candidate.items() for pair in left), default=None)
+        if best is not None and any(pair.items() <= best.items() for pair in left):
             chosen.append(best)
-            covered |= _pairs(best)
+            left = [pair for pair in left if not pair.items() <= best.items()]
     return chosen
-
-
-def _pairs(choice: dict[str, Any]) -> set[tuple[Any, ...]]:
-    return {(*one, *other) for one, other in itertools.combinations(choice.items(), 2)}
 
 
 def title(choice: dict[str, Any]) -> str:

@@ -62,10 +62,10 @@ class FusedCell(RecurrentCell):
         """
         if noise is not None and noise.hidden is not None:
             return super().begin(rows, time, noise)
-        weight_ih, weight_hh, bias_ih, bias_hh = self.weights(noise)
+        weights = weight_ih, weight_hh, bias_ih, bias_hh = self.weights(noise)
         if weight_ih.device.type != "cpu" or not torch.is_grad_enabled():
-            weights = weight_ih, weight_hh, bias_ih, bias_hh
-            return self.zone_out(lambda inputs, state: self.advance(inputs, state, *weights), time, noise)
+            plain = self.step if noise is None else lambda inputs, state: self.advance(inputs, state, *weights)
+            return self.zone_out(plain, time, noise)
         given, carried = (
             DeferredLinear(weight, bias, rows, time) for weight, bias in ((weight_ih, bias_ih), (weight_hh, bias_hh))
         )
