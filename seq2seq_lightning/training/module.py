@@ -16,6 +16,7 @@ from seq2seq_lightning.decoding.protocol import SpecialIds
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.randomness import reseed
 from seq2seq_lightning.teacher_forcing import SchedulePosition, TeacherForcingConfig
+from seq2seq_lightning.training.diagnostics import gradient_norms, read_norms
 from seq2seq_lightning.training.feeding import Feeder
 from seq2seq_lightning.training.learning_rates import LearningRateConfig, TrainingLength, build_learning_rate
 from seq2seq_lightning.training.objectives import Losses, ObjectiveConfig, TrainingStep, build_objective
@@ -109,14 +110,14 @@ class TrainingModule(pl.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip by the norm of the model's whole gradient, before the update; the objective's own is its own affair."""
         clip = self.recipe.optimizer.clip_norm
-        norm = None
+        norm, parts = None, gradient_norms(self.model) if self._sums else {}
         if clip is not None:
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
         self.objective.before_update()
         if self._sums:
-            self._log_update(norm, optimizer)
+            self._log_update(norm, parts, optimizer)
 
-    def _log_update(self, norm: Tensor | None, optimizer: torch.optim.Optimizer) -> None:
+    def _log_update(self, norm: Tensor | None, parts: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
         sums = self._global_sums()
         labels, sentences = sums.pop("labels", 0.0), sums.pop("sentences")
         entries = {"train/ratio": self.ratio(), "train/learning_rate": optimizer.param_groups[0]["lr"]}
@@ -128,6 +129,7 @@ class TrainingModule(pl.LightningModule):
         entries |= {f"train/{name}": value / sentences for name, value in sums.items()}
         if norm is not None:
             entries["train/gradient_norm"] = float(norm)
+        entries |= {f"train/{name}": value for name, value in read_norms(parts).items()}
         self.write(entries, self.trainer.global_step + 1)
 
     def _feeding_entries(self, sums: dict[str, float]) -> dict[str, float]:

@@ -96,6 +96,7 @@ class ValidationConfig:
     metrics: list[str] = field(default_factory=lambda: ["exact_match"])  # scores of the decoded validation split
     sentences: int | None = None  # decode only the first so many; null: all
     free_running_loss: bool = True  # also the loss with the model's own tokens fed back
+    diagnostics: bool = False  # also accuracies by position, with gold and with own tokens fed
     decoding: DecodingConfig = field(default_factory=GreedyConfig)
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,8 +18,17 @@ from seq2seq_lightning.metrics import MetricsConfig, higher_is_better, score_cor
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.teacher_forcing import ArgMax
 from seq2seq_lightning.text.copying import Copying
+from seq2seq_lightning.training.diagnostics import PositionCurves, accuracies, output_diagnostics
 from seq2seq_lightning.training.label_losses import label_losses
 from seq2seq_lightning.training.settings import ValidationConfig
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What search found for a sentence."""
+
+    tokens: list[int]
+    finished: bool
 
 
 class Validation:
@@ -37,6 +47,7 @@ class Validation:
         self.pairs = pairs
         self.codecs = codecs
         self.ids = ids
+        self._tokenized: dict[int, list[str]] = {}
         self.reset()
 
     @property
@@ -56,7 +67,8 @@ class Validation:
         """Forget the last pass."""
         self.nll = self.free_running_nll = 0.0
         self.labels = self.correct = 0
-        self.decoded: dict[int, list[int]] = {}
+        self.decoded: dict[int, Decoded] = {}
+        self.curves = PositionCurves()
 
     def measure(self, model: Seq2Seq, batch: Batch) -> None:
         """Add one batch; the model is in evaluation mode."""
@@ -65,7 +77,9 @@ class Validation:
         self.nll += float(losses.nll)
         self.labels += int(losses.count)
         self.correct += int(losses.correct) if losses.correct is not None else 0
-        if self.config.free_running_loss:
+        if self.config.diagnostics:
+            self.curves.add_teacher_forced(model, forced, batch.target_labels, self.ids.pad)
+        if self.config.free_running_loss or self.config.diagnostics:
             gold_mask = torch.zeros_like(batch.target_inputs, dtype=torch.bool)
             gold_mask[:, 0] = True
             free = model.readouts(
@@ -73,6 +87,8 @@ class Validation:
             )
             losses = label_losses(model, free, batch, self.ids.pad)
             self.free_running_nll += float(losses.nll)
+            if self.config.diagnostics:
+                self.curves.add_free_running(model, free, batch.target_labels, self.ids.pad)
         self._decode(model, batch)
 
     def _decode(self, model: Seq2Seq, batch: Batch) -> None:
@@ -93,29 +109,41 @@ class Validation:
             model, state, memory, lengths, self.config.decoding, self.ids, with_eos=self.codecs.target.config.eos
         )
         for index, best in zip(batch.indices[wanted].tolist(), hypotheses, strict=True):
-            self.decoded[index] = best[0].tokens
+            self.decoded[index] = Decoded(best[0].tokens, best[0].finished)
 
     def conclude(self) -> dict[str, float]:
         """The logged values of this pass over all ranks; forgets them."""
-        shares: list[Any] = [([self.nll, self.free_running_nll, self.labels, self.correct], self.decoded)]
+        sums = [self.nll, self.free_running_nll, self.labels, self.correct]
+        shares: list[Any] = [(sums, self.decoded, self.curves.plain())]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             shares *= torch.distributed.get_world_size()
             torch.distributed.all_gather_object(shares, shares[0])
-        nll, free_nll, labels, correct = (sum(parts) for parts in zip(*(sums for sums, _ in shares), strict=True))
-        decoded = {index: tokens for _, part in shares for index, tokens in part.items()}
+        nll, free_nll, labels, correct = (sum(parts) for parts in zip(*(share[0] for share in shares), strict=True))
+        decoded = {index: found for share in shares for index, found in share[1].items()}
         self.reset()
         loss = nll / labels
         values = {"val/loss": loss, "val/perplexity": perplexity(nll, labels)}
         values["val/teacher_forced_accuracy"] = 100.0 * correct / labels
         if self.config.free_running_loss:
             values["val/free_running_loss"] = free_nll / labels
+        values |= {f"val/{name}": value for name, value in accuracies(share[2] for share in shares).items()}
         return values | self._scores(decoded)
 
-    def _scores(self, decoded: dict[int, list[int]]) -> dict[str, float]:
+    def _scores(self, decoded: dict[int, Decoded]) -> dict[str, float]:
         if not decoded:
             return {}
         order = sorted(decoded)
-        hypotheses = [self.codecs.decode(decoded[index], self.pairs[index].source) for index in order]
+        hypotheses = [self.codecs.decode(decoded[index].tokens, self.pairs[index].source) for index in order]
         references = [self.pairs[index].references for index in order]
         scores = score_corpus(self.metrics, hypotheses, references, names=self.config.metrics)
-        return {f"val/{name}": score.value for name, score in scores.items()}
+        values = {name: score.value for name, score in scores.items()}
+        finished = [decoded[index].finished for index in order] if self.codecs.target.config.eos else None
+        outputs = [decoded[index].tokens for index in order]
+        values |= output_diagnostics(outputs, [self._reference_tokens(index) for index in order], finished)
+        return {f"val/{name}": value for name, value in values.items()}
+
+    def _reference_tokens(self, index: int) -> list[str]:
+        """The target of a pair in tokens, split once."""
+        if index not in self._tokenized:
+            self._tokenized[index] = self.codecs.target.tokenize(self.pairs[index].target)
+        return self._tokenized[index]

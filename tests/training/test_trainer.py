@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch.plugins import MixedPrecision
 
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.training.loggers import HistoryLogger
@@ -92,6 +94,48 @@ def test_a_training_that_dies_is_resumed_to_the_same_bits(
         assert state in whole.checkpoint.training
         assert same(whole.checkpoint.training[state], parts.checkpoint.training[state]), state
     assert {tensor.dtype for tensor in parts.checkpoint.training["ema"]["weights"].values()} == {torch.float32}
+
+
+@pytest.fixture(params=["cpu", "gpu"])
+def scaling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Settings of float16 with a gradient scaler; on a CPU, where we refuse it, by putting torch's scaler in."""
+    if request.param == "gpu":
+        if not torch.cuda.is_available():
+            pytest.skip("needs a GPU")
+        return {"precision": "16-mixed", "accelerator": "gpu"}
+    real = pl.Trainer
+
+    def with_scaler(**options: Any) -> pl.Trainer:
+        if options.pop("precision") == "16-mixed":
+            scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=3)
+            options["plugins"].append(MixedPrecision("16-mixed", "cpu", scaler))
+        return real(**options)
+
+    monkeypatch.setattr(pl, "Trainer", with_scaler)
+    return {"precision": "16-mixed", "accelerator": "auto"}
+
+
+def test_scaled_gradients_are_clipped_at_their_own_size_and_the_scale_is_resumed(
+    scaling: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {
+        "trainer": {"max_steps": 7, **scaling},
+        "optimizer": {"name": "sgd", "clip_norm": 0.1, "learning_rate": 1.0},
+        "checkpoint": {"every": 2},
+    }
+    exact = train(tmp_path / "exact", **settings | {"trainer": {"max_steps": 7, "precision": "32-true"}})
+    whole = train(tmp_path / "whole", **settings)
+    assert min(exact.curve("train/gradient_norm")) > 0.2  # clipping at 0.1 acts in every update
+    assert whole.curve("train/gradient_norm") == pytest.approx(exact.curve("train/gradient_norm"), rel=0.02)
+    moved = [other - whole.weights[name].cpu() for name, other in exact.weights.items()]
+    assert 0 < max(float(each.abs().max()) for each in moved) < 1e-3  # of 7 steps of norm 0.1
+    with monkeypatch.context() as patch:
+        patch.setattr(HistoryLogger, "log_metrics", dying(HistoryLogger.log_metrics, 6))
+        with pytest.raises(Death):
+            train(tmp_path / "parts", **settings)
+    parts = train(tmp_path / "parts", **settings)
+    assert same(whole.weights, parts.weights)
+    assert whole.checkpoint.training["MixedPrecision"] == parts.checkpoint.training["MixedPrecision"] != {}
 
 
 def test_half_precision_is_for_the_gpu() -> None:
