@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import random
 from dataclasses import dataclass
@@ -35,17 +36,9 @@ PAD, BOS, EOS, VOCAB, SIZE = 0, 1, 2, 11, 6
 SIGHTS: dict[str, dict[str, Any]] = {
     "initial": {"context": Context.initial},
     "every_step": {"context": Context.every_step},
-    **{
-        f"every_step_{summary.value}": {"context": Context.every_step, "summary": summary}
-        for summary in Summary
-        if summary is not Summary.last
-    },
     "previous": {"context": Context.attention, "query": Query.previous},
     "between": {"context": Context.attention, "query": Query.between},
     "current": {"context": Context.attention, "query": Query.current},
-    "previous_feeding": {"context": Context.attention, "query": Query.previous, "input_feeding": True},
-    "between_feeding": {"context": Context.attention, "query": Query.between, "input_feeding": True},
-    "current_feeding": {"context": Context.attention, "query": Query.current, "input_feeding": True},
 }
 READOUTS: dict[str, ReadoutConfig] = {
     "tanh": ReadoutConfig(),
@@ -79,6 +72,9 @@ BRIDGE_CHOICES = [
     for source in (BridgeSource if issubclass(bridge, SourcedBridgeConfig) else [None])
 ]
 
+Choice = dict[str, Any]
+Pair = tuple[tuple[str, Any], tuple[str, Any]]
+Left = dict[Pair, None]
 AXES: dict[str, list[Any]] = {
     "encoder_cell": list(CELLS),
     "decoder_cell": list(CELLS),
@@ -94,6 +90,8 @@ AXES: dict[str, list[Any]] = {
     "bridge": list(range(len(BRIDGE_CHOICES))),
     "attention": list(ATTENTIONS),
     "sight": list(SIGHTS),
+    "summary": list(Summary),
+    "feeding": [False, True],
     "readout": list(READOUTS),
     "tie": list(Tie),
     "noise": list(NOISES),
@@ -130,11 +128,18 @@ def configure(choice: dict[str, Any], dropout: float = 0.0) -> ModelConfig:
             dropout,
             **noise(choice, "decoder_cell", dropout),
         ),
+        summary=choice["summary"] if choice["sight"] == "every_step" else Summary.last,
+        input_feeding=choice["feeding"] and attends(choice),
         **SIGHTS[choice["sight"]],
         **NORMS[choice["decoder_norm"]],
     )
     bridge = BRIDGE_CHOICES[choice["bridge"]]
     return ModelConfig(encoder=encoder, decoder=decoder, attention=choice["attention"](), bridge=bridge)
+
+
+def attends(choice: dict[str, Any]) -> bool:
+    """Whether the attention chosen is asked."""
+    return SIGHTS[choice["sight"]]["context"] is Context.attention
 
 
 def noise(choice: dict[str, Any], cell: str, dropout: float) -> dict[str, Any]:
@@ -144,25 +149,44 @@ def noise(choice: dict[str, Any], cell: str, dropout: float) -> dict[str, Any]:
 
 
 @cache
-def pairwise() -> list[dict[str, Any]]:
+def pairwise() -> list[Choice]:
     """Legal choices that together hold every legal pair of options (greedy, from a fixed order)."""
     draw = random.Random(0)
-    chosen: list[dict[str, Any]] = []
-    left = [
-        {one: this, other: that}
-        for (one, these), (other, those) in itertools.combinations(AXES.items(), 2)
-        for this in these
-        for that in those
-    ]
-    for _ in range(300):
-        wanted = [draw.choice(left) for _ in range(40)]  # a candidate holds one of the pairs that are still missing
-        candidates = [{axis: draw.choice(options) for axis, options in AXES.items()} | pair for pair in wanted]
-        legal = [candidate for candidate in candidates if not check(configure(candidate))]
-        best = max(legal, key=lambda candidate: sum(pair.items() <= candidate.items() for pair in left), default=None)
-        if best is not None and any(pair.items() <= best.items() for pair in left):
-            chosen.append(best)
-            left = [pair for pair in left if not pair.items() <= best.items()]
+    axes = [[(axis, option) for option in options] for axis, options in AXES.items()]
+    all_pairs = (itertools.product(one, other) for one, other in itertools.combinations(axes, 2))
+    left = dict.fromkeys(itertools.chain.from_iterable(all_pairs))
+    chosen = _cover([_drawn(draw) for _ in range(6000)], left)
+    return chosen + _cover([_drawn(draw) | dict(draw.choice(list(left))) for _ in range(1000)], left)
+
+
+def _drawn(draw: random.Random) -> Choice:
+    return {axis: draw.choice(options) for axis, options in AXES.items()}
+
+
+def _cover(candidates: list[Choice], left: Left) -> list[Choice]:
+    """The legal ones that hold the most missing pairs, one after the other; what they hold is missing no more."""
+    legal = [candidate for candidate in candidates if not check(configure(candidate))]
+    waiting = [(-len(_held(candidate, left)), number) for number, candidate in enumerate(legal)]
+    heapq.heapify(waiting)
+    chosen = []
+    while waiting:
+        _, number = heapq.heappop(waiting)  # what it held when it was last looked at: since then only fewer
+        held = _held(legal[number], left)
+        if waiting and len(held) < -waiting[0][0]:
+            heapq.heappush(waiting, (-len(held), number))
+        elif held:
+            chosen.append(legal[number])
+            for pair in held:
+                del left[pair]
     return chosen
+
+
+def _held(choice: Choice, left: Left) -> list[Pair]:
+    """The missing pairs that a choice holds, both options of which have an effect."""
+    idle = set() if attends(choice) else {"attention", "feeding"}
+    idle |= set() if choice["sight"] == "every_step" else {"summary"}
+    told = [(axis, choice[axis]) for axis in AXES if axis not in idle]
+    return [pair for pair in itertools.combinations(told, 2) if pair in left]
 
 
 def title(choice: dict[str, Any]) -> str:
