@@ -35,7 +35,12 @@ from seq2seq_lightning.text import TOKENIZERS
 from seq2seq_lightning.text.sides import TextConfig
 from seq2seq_lightning.text.tokenizers import TokenizerConfig
 from seq2seq_lightning.training.initial_weights import weights_hash
-from seq2seq_lightning.training.learning_rates import LEARNING_RATES, ConstantRateConfig, LearningRateConfig
+from seq2seq_lightning.training.learning_rates import (
+    LEARNING_RATES,
+    ConstantRateConfig,
+    LearningRateConfig,
+    length_problems,
+)
 from seq2seq_lightning.training.objectives import OBJECTIVES, ObjectiveConfig, Surroundings
 from seq2seq_lightning.training.objectives.maximum_likelihood import MaximumLikelihoodConfig
 from seq2seq_lightning.training.optimizers import OPTIMIZERS, AdamConfig, OptimizerConfig
@@ -156,6 +161,7 @@ def _problems(config: Config) -> Iterator[str]:
         yield f"validation.monitor is {config.validation.monitor!r}, which is not measured. Measured: {keys}."
     if config.monitored == "free_running_loss" and not config.validation.free_running_loss:
         yield "validation.monitor is 'val/free_running_loss': set validation.free_running_loss=true."
+    yield from length_problems(config.learning_rate, config.trainer.max_steps, config.trainer.max_epochs)
     if config.data.batching.size < config.trainer.devices * config.trainer.accumulate:
         yield (
             f"data.batching.size is {config.data.batching.size}, less than trainer.devices × trainer.accumulate = "

@@ -17,7 +17,7 @@ from seq2seq_lightning.experiments.files import read_jsonl
 from seq2seq_lightning.experiments.ledger import State, state_of
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.run import run
-from seq2seq_lightning.training import callbacks, checkpoint_io
+from seq2seq_lightning.training import callbacks, checkpoint_io, trainer
 from seq2seq_lightning.training.checkpoint_index import read_index
 from seq2seq_lightning.training.loggers import HistoryLogger
 from tests.bits import assert_same_run, scores_of
@@ -57,7 +57,7 @@ PLAIN: dict[str, Any] = {
     "learning_rate": {"name": "plateau", "patience": 0},
     "validation": {"every": 14, "patience": 4, "min_delta": 101.0, "monitor": "val/exact_match"},
     "trainer": {"max_steps": 90, "threads": 1, "accelerator": "cpu", "log_every": 1},
-    "checkpoint": {"every": 7, "after_scoring": "keep_all"},
+    "checkpoint": {"every": 7, "keep": 3, "average": 3, "after_scoring": "keep_all"},
 }
 
 
@@ -88,6 +88,8 @@ def test_the_undisturbed_run_is_worth_comparing_with(undisturbed: Path) -> None:
     assert len([entry for entry in history if entry["key"] == "val/loss"]) == 5
     assert [entry.global_step for entry in read_index(undisturbed / "checkpoints").kept][-1] == 70
     assert len(scores_of(undisturbed)) == 1
+    (scored, _) = next(iter(scores_of(undisturbed).values()))
+    assert scored["checkpoint"] == {"global_step": 70, "averaged": [56, 63, 70]}
     rates = [entry["value"] for entry in history if entry["key"] == "train/learning_rate"]
     assert len(set(rates)) > 1
 
@@ -125,6 +127,7 @@ PLACES: dict[str, tuple[Any, str, int]] = {
     "around its entry in the index": (callbacks, "list_checkpoint", 4),
     "around the removal of older ones": (callbacks, "prune", 4),
     "around the last checkpoint": (checkpoint_io, "write_checkpoint", 10),
+    "around the mean of checkpoints": (trainer, "average_checkpoints", 1),
     "around the scores": (scoring, "write_scores", 1),
     "around the end": (run_module, "tidy", 1),
 }

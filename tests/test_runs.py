@@ -160,6 +160,7 @@ COINS = [*SMALL, "teacher_forcing.ratio=0.5", "validation.every=15"]
 
 def test_two_devices_stopped_and_resumed_equal_one(tmp_path: Path) -> None:
     settings = [*COINS, "trainer.precision=64-true", "trainer.max_steps=150", "trainer.devices=2"]
+    settings += ["optimizer.ema=0.95", "validation.diagnostics=true", "learning_rate=halve_after"]
     process = start("train", settings, tmp_path)
     ended = stop(process, signal.SIGTERM, lambda: updates_logged(tmp_path) >= 60)
     assert ended.status == 143, ended

@@ -222,6 +222,20 @@ def build_learning_rate(
     return LearningRate(scheduler, follows_validation=False)
 
 
+def length_problems(config: LearningRateConfig, max_steps: int | None, max_epochs: int | None) -> list[str]:
+    """What the length of the training makes of a schedule, as far as the settings alone tell: one sentence each."""
+    if not isinstance(config, HalveAfterRateConfig):
+        return []
+    limits = {Unit.update: ("trainer.max_steps", max_steps), Unit.epoch: ("trainer.max_epochs", max_epochs)}
+    key, limit = limits.get(config.unit, ("", None))
+    if limit is None or config.after < limit:
+        return []
+    return [
+        f"learning_rate.after={config.after:g} {config.unit.name}s is never passed, because {key}={limit}, so that "
+        f"learning_rate=halve_after changes nothing. Set learning_rate.after below {limit}, or learning_rate=constant."
+    ]
+
+
 def check_length(config: LearningRateConfig, length: TrainingLength) -> None:
     """Refuse a schedule that counts on a length which is not known."""
     unit = config.unit if isinstance(config, HalveAfterRateConfig) else None

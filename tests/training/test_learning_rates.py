@@ -21,7 +21,9 @@ from seq2seq_lightning.training.learning_rates import (
     TrainingLength,
     build_learning_rate,
     factor,
+    length_problems,
 )
+from tests.training.tiny import tiny_config
 
 
 def factors(config, updates, total=10, per_epoch=4):
@@ -177,3 +179,15 @@ def test_what_is_refused_and_how(build, parts):
         build()
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_a_rate_that_would_never_be_lowered_is_refused():
+    never = HalveAfterRateConfig(unit=Unit.epoch, after=8.0, every=1.0)
+    (problem,) = length_problems(never, 1000, 8)
+    assert "learning_rate.after=8 epochs is never passed, because trainer.max_epochs=8" in problem
+    assert "Set learning_rate.after below 8, or learning_rate=constant" in problem
+    assert length_problems(never, 1000, 9) == length_problems(never, 1000, None) == []
+    assert "trainer.max_steps=5" in length_problems(HalveAfterRateConfig(unit=Unit.update, after=5.0), 5, None)[0]
+    assert length_problems(HalveAfterRateConfig(), 1, 1) == length_problems(LinearRateConfig(), 1, 1) == []
+    with pytest.raises(ConfigurationError, match=r"learning_rate\.after=20 updates is never passed"):
+        tiny_config(learning_rate={"name": "halve_after", "unit": "update", "after": 20.0, "every": 5.0})
