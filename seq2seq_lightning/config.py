@@ -171,6 +171,7 @@ def _problems(config: Config) -> Iterator[str]:
         config.teacher_forcing,
         is_fusible=config.model.completed().is_fusible,
         copies=config.model.decoder.copy is not Copy.none,
+        has_validation=config.data.has_validation,
         free_running_loss=config.validation.free_running_loss,
     )
     for side in ("encoder", "decoder"):

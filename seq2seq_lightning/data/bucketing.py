@@ -43,6 +43,8 @@ class BatchingConfig:
     pool: int = 0
     # cut a batch where the source length changes, so that the encoder needs no packing
     same_source_length: bool = False
+    # so many epochs come in order of length, short batches first (a curriculum); 0: none, every order is random
+    curriculum_epochs: int = 0
     # epochs: each row once per epoch; replacement: draws with replacement, as many as rows
     sampling: Sampling = Sampling.epochs
     # rows per batch and device where nothing is learnt: validation, test
@@ -51,7 +53,8 @@ class BatchingConfig:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        for key, least in (("size", 1), ("evaluation_size", 1), ("workers", 0), ("pool", -1)):
+        leasts = {"size": 1, "evaluation_size": 1, "workers": 0, "pool": -1, "curriculum_epochs": 0}
+        for key, least in leasts.items():
             value = getattr(self, key)
             if value < least:
                 raise ConfigurationError(f"`data.batching.{key}` is {value}; set it to {least} or more.")
@@ -70,18 +73,23 @@ def plan_epoch(
 
     source_lengths, label_lengths: (rows,), positions of each row in the two padded tensors.
     Rows are put in random order, sorted by length within pools, cut into batches, and the batches put in random order.
+    In the epochs of a curriculum the whole split is one pool, and its batches stay in order of length; among rows of
+    equal length chance decides as ever.
     """
     if config.unit is BatchUnit.tokens:
         _check_budget(source_lengths + label_lengths, config.size)
     order = _visits(len(source_lengths), config.sampling, seed, epoch)
-    pool = len(order) if config.pool <= 0 else config.pool
+    is_ordered = epoch < config.curriculum_epochs
+    pool = len(order) if config.pool <= 0 or is_ordered else config.pool
     batches: list[Rows] = []
     for start in range(0, len(order), max(pool, 1)):
         rows = order[start : start + pool]
-        if config.pool:
+        if config.pool or is_ordered:
             rows = rows[np.lexsort((label_lengths[rows], source_lengths[rows]))]
         cuts = list(_cuts(source_lengths[rows], label_lengths[rows], config))
         batches += np.split(rows, cuts)
+    if is_ordered:
+        return batches
     return [batches[index] for index in _permutation(len(batches), seed, "batch_order", epoch)]
 
 

@@ -9,12 +9,12 @@ from seq2seq_lightning.teacher_forcing.feeding import FedBackToken, Mechanism, T
 
 
 def feeding_problems(
-    config: TeacherForcingConfig, *, is_fusible: bool, copies: bool, free_running_loss: bool
+    config: TeacherForcingConfig, *, is_fusible: bool, copies: bool, has_validation: bool, free_running_loss: bool
 ) -> Iterator[str]:
     """What cannot be, one sentence each with what to do.
 
     is_fusible: the decoder carries nothing on but its state; copies: it may write words beyond its vocabulary;
-    free_running_loss: validation measures it.
+    has_validation: there is a validation split; free_running_loss: its free-running loss is measured.
     """
     if config.mechanism is Mechanism.parallel and not is_fusible:
         yield (
@@ -28,7 +28,12 @@ def feeding_problems(
             "teacher_forcing.fed_back=gumbel mixes the embeddings of the vocabulary, but this model also copies words "
             "that have none. Set teacher_forcing.fed_back=argmax or sample, or model.decoder.copy=none."
         )
-    if isinstance(config, AdaptiveConfig) and config.signal is Signal.gap and not free_running_loss:
+    if isinstance(config, AdaptiveConfig) and not has_validation:
+        yield (
+            "teacher_forcing=adaptive lowers the ratio after validations, but there is no validation split. Give one "
+            "(data.val, data.val_size), or choose a schedule of time such as teacher_forcing=linear."
+        )
+    elif isinstance(config, AdaptiveConfig) and config.signal is Signal.gap and not free_running_loss:
         yield (
             "teacher_forcing.signal=gap compares the free-running with the teacher-forced loss, but "
             "validation.free_running_loss=false. Set validation.free_running_loss=true, or teacher_forcing.signal=loss."

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -71,6 +72,20 @@ def test_sorting_pools_saves_padding_and_the_share_counts_both_sides():
     assert padding_share([np.array([0, 1])], np.array([3, 1]), np.array([2, 4])) == pytest.approx(4 / 14)
 
 
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_a_curriculum_begins_with_short_rows_and_ends_in_the_usual_order(config: BatchingConfig):
+    learner = replace(config, curriculum_epochs=2)
+    for epoch in (0, 1):
+        rows = rows_of(plan_of(learner, epoch=epoch))
+        assert sorted(rows) == list(range(len(SOURCE)))
+        lengths = list(zip(SOURCE[rows], LABELS[rows], strict=True))
+        assert lengths == sorted(lengths)
+        assert rows == rows_of(plan_of(learner, epoch=epoch))
+        assert rows != rows_of(plan_of(learner, epoch=epoch, seed=2))  # chance decides among equal lengths
+    assert rows_of(plan_of(learner)) != rows_of(plan_of(learner, epoch=1))
+    assert rows_of(plan_of(learner, epoch=2)) == rows_of(plan_of(config, epoch=2))
+
+
 def test_replacement_draws_as_many_rows_as_there_are_with_repetition():
     config = BatchingConfig(size=16, sampling=Sampling.replacement)
     draws = np.concatenate([np.concatenate(plan_of(config, epoch=epoch)) for epoch in range(20)])
@@ -107,6 +122,7 @@ def test_a_split_smaller_than_the_devices_is_refused():
         ({"size": 0}, r"`data.batching.size` is 0; set it to 1 or more"),
         ({"pool": -2}, r"`data.batching.pool` is -2; set it to -1 or more"),
         ({"workers": -1}, r"`data.batching.workers` is -1"),
+        ({"curriculum_epochs": -1}, r"`data.batching.curriculum_epochs` is -1; set it to 0 or more"),
         ({"evaluation_size": 0}, r"`data.batching.evaluation_size` is 0"),
         ({"same_source_length": True}, r"`data.batching.pool=0` sorts nothing.*Set `data.batching.pool=-1`"),
     ],

@@ -15,6 +15,7 @@ from seq2seq_lightning.errors import CheckpointError, DataError
 
 BATCHINGS = [
     BatchingConfig(size=8),
+    BatchingConfig(size=8, curriculum_epochs=1),
     BatchingConfig(size=90, unit=BatchUnit.tokens, pool=20),
     BatchingConfig(size=8, pool=20, same_source_length=True, sampling=Sampling.replacement),
 ]
@@ -58,11 +59,13 @@ def test_an_iteration_is_an_epoch_and_the_next_one_differs(random_split, marks):
     world_size=st.integers(1, 4),
     accumulate=st.integers(1, 3),
     target_eos=st.booleans(),
+    curriculum=st.integers(0, 1),
 )
 def test_ranks_and_micro_batches_make_up_the_global_batch(
-    random_split, marks, rows: int, size: int, world_size: int, accumulate: int, target_eos: bool
+    random_split, marks, rows: int, size: int, world_size: int, accumulate: int, target_eos: bool, curriculum: int
 ):
-    split, options = random_split(rows), {"batching": BatchingConfig(size=size), "target_eos": target_eos}
+    batching = BatchingConfig(size=size, curriculum_epochs=curriculum)
+    split, options = random_split(rows), {"batching": batching, "target_eos": target_eos}
     whole = list(loader_of(split, marks, **options))
     ranks = [
         list(loader_of(split, marks, rank=rank, world_size=world_size, accumulate=accumulate, **options))

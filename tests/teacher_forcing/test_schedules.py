@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.structure import from_plain, to_plain
 from seq2seq_lightning.teacher_forcing import SCHEDULES, SchedulePosition, TeacherForcingConfig, ratio
-from seq2seq_lightning.teacher_forcing.feeding import FedBackToken, Unit
+from seq2seq_lightning.teacher_forcing.adaptive import AdaptiveConfig
+from seq2seq_lightning.teacher_forcing.confidence import ConfidenceConfig
+from seq2seq_lightning.teacher_forcing.feeding import FedBackToken, Granularity, Mechanism, Unit
 from seq2seq_lightning.teacher_forcing.schedules import (
     ConstantConfig,
     ExponentialConfig,
@@ -218,6 +220,41 @@ REFUSED = [
         ["phases[1].at is 5", "above the point before"],
     ),
     (lambda: PiecewiseConfig(unit=TRAINING), ["phases[1].at is 9.0", "from 0 to 1"]),
+    (lambda: AdaptiveConfig(start=1.5), ["teacher_forcing.start is 1.5", "from 0 to 1"]),
+    (
+        lambda: AdaptiveConfig(start=0.5, floor=0.5),
+        ["teacher_forcing.floor is 0.5", "below teacher_forcing.start (0.5)"],
+    ),
+    (lambda: AdaptiveConfig(step=0.0), ["teacher_forcing.step is 0.0", "above 0 and up to 1"]),
+    (lambda: AdaptiveConfig(min_delta=-0.1), ["teacher_forcing.min_delta is -0.1", "at least 0"]),
+    (lambda: AdaptiveConfig(unit=EPOCH), ["teacher_forcing.unit=epoch", "moves at validations", "validation.every"]),
+    (lambda: ConfidenceConfig(threshold=1.0), ["teacher_forcing.threshold is 1.0", "below 1"]),
+    (lambda: ConfidenceConfig(floor=1.0), ["teacher_forcing.floor is 1.0", "below 1"]),
+    (lambda: ConfidenceConfig(unit=TRAINING), ["teacher_forcing.unit=training", "follows the model, not time"]),
+    (
+        lambda: ConfidenceConfig(granularity=Granularity.step),
+        ["granularity=step", "a ratio of its own", "teacher_forcing.granularity=token"],
+    ),
+    (lambda: ConstantConfig(position_decay=0.0), ["teacher_forcing.position_decay is 0.0", "above 0 and up to 1"]),
+    (
+        lambda: ConstantConfig(position_decay=0.9, granularity=Granularity.sequence),
+        ["position_decay=0.9", "granularity=sequence has none", "granularity=token or step"],
+    ),
+    (lambda: ConstantConfig(tbptt=0), ["teacher_forcing.tbptt is 0", "at least 1 position"]),
+    (lambda: ConstantConfig(hard=True), ["hard=true", "fed_back=argmax", "fed_back=gumbel"]),
+    (
+        lambda: ConstantConfig(fed_back=FedBackToken.gumbel, mechanism=Mechanism.parallel),
+        ["mechanism=parallel", "fed_back=gumbel", "mechanism=stepwise (or auto)"],
+    ),
+    (
+        lambda: ConstantConfig(extra_passes=1),
+        ["extra_passes=1", "the mechanism is stepwise", "mechanism=parallel", "extra_passes=null"],
+    ),
+    (lambda: ConstantConfig(extra_passes=2, mechanism=Mechanism.auto), ["extra_passes=2", "the mechanism is auto"]),
+    (
+        lambda: ConstantConfig(extra_passes=0, mechanism=Mechanism.parallel),
+        ["teacher_forcing.extra_passes is 0", "at least 1, or null"],
+    ),
 ]
 
 
@@ -229,5 +266,20 @@ def test_what_is_refused_and_how(build, parts):
         assert part in str(caught.value)
 
 
-def test_a_temperature_belongs_to_samples():
-    assert ConstantConfig(fed_back=FedBackToken.sample, temperature=0.5).temperature == 0.5
+@pytest.mark.parametrize("fed_back", [FedBackToken.sample, FedBackToken.gumbel])
+def test_a_temperature_belongs_to_samples_and_mixtures(fed_back):
+    assert ConstantConfig(fed_back=fed_back, temperature=0.5).temperature == 0.5
+
+
+@pytest.mark.parametrize("k", [1.0, 1.0 + 1e-12, 5e-324, 1e-300, 0.5, 1 - 1e-16])
+@pytest.mark.parametrize("i", [0, 1, 10**9, 10**15])
+def test_extremes_overflow_nowhere(k, i):
+    """The smallest and largest constants that are allowed, at the ends of any training."""
+    if k >= 1:
+        value = at(InverseSigmoidConfig(unit=UPDATE, k=k), i)
+        assert value == (pytest.approx(0.5) if i == 0 else pytest.approx(1 / (1 + math.e)) if i == 1 else 0.0)
+    else:
+        assert at(ExponentialConfig(unit=UPDATE, k=k), i) == (
+            1.0 if i == 0 else pytest.approx(math.exp(i * math.log(k)))
+        )
+    assert at(LinearConfig(unit=UPDATE, c=5e-324), i) == 1.0

@@ -42,6 +42,11 @@ class ParallelConfig(FilesConfig):
         super().__post_init__()
         self.test = {name: _file_pair(name, value) for name, value in self.test.items()}
 
+    @property
+    def has_validation(self) -> bool:
+        """See ``DataConfig.has_validation``."""
+        return self.val is not None and bool(self.val.source or self.val.target)
+
 
 class ParallelTask(Task):
     """Streams both files of each split side by side."""

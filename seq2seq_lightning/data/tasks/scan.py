@@ -65,6 +65,11 @@ class ScanConfig(DataConfig):
                 "Set `data.train_file=…` too, or neither to generate both."
             )
 
+    @property
+    def has_validation(self) -> bool:
+        """See ``DataConfig.has_validation``."""
+        return False
+
 
 class ScanTask(Task):
     """Generates a split in a fraction of a second, or reads released files."""

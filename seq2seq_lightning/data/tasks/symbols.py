@@ -51,6 +51,11 @@ class SymbolsConfig(DataConfig):
                     f"Set `data.{part}_max_length={low}` or more."
                 )
 
+    @property
+    def has_validation(self) -> bool:
+        """See ``DataConfig.has_validation``."""
+        return self.val_size > 0
+
 
 class SymbolsTask(Task):
     """Draws the sources of each split from a stream of its own, so that splits do not depend on each other's sizes.

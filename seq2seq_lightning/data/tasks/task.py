@@ -25,6 +25,11 @@ class DataConfig:
                 f"`data.train_sample` is {self.train_sample}; set it to 0 (training pairs are not scored) or more."
             )
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is a validation split, as far as the settings tell."""
+        return True
+
 
 class Task(ABC):
     """A corpus by rule or from files."""

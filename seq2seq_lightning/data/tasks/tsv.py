@@ -42,6 +42,11 @@ class TsvConfig(FilesConfig):
                 f"`data.reference_columns={self.reference_columns}` name a column twice. Give each its own."
             )
 
+    @property
+    def has_validation(self) -> bool:
+        """See ``DataConfig.has_validation``."""
+        return bool(self.val)
+
 
 class TsvTask(Task):
     """Streams the table of each split."""
