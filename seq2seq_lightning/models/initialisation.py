@@ -54,7 +54,7 @@ class InitialisationConfig:
     recurrent: Rule | None = None  # what reads the cell's own state; by gate
     output: Rule | None = None  # the output layer, unless it is tied to an embedding
     bias: BiasRule | None = None  # torch | zero | uniform | normal
-    forget_bias: float | None = None  # an LSTM's, over its two bias vectors together; null: as the preset
+    forget_bias: float | None = None  # of LSTMs, over all their bias vectors together; null: as the preset
     uniform_bound: float = 0.08
     normal_deviation: float = 0.1
 

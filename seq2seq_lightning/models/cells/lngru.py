@@ -1,4 +1,4 @@
-"""The gated recurrent unit with layer normalisation (Ba et al. 2016, arXiv 1607.06450, eq. 23 to 25).
+"""The gated recurrent unit with layer normalisation (Ba et al. 2016, arXiv 1607.06450, supplement).
 
 r, z = σ(LN(W x) + LN(U h) + b), each norm over both gates together; n = tanh(LN(W_n x) + b_n + r∘LN(U_n h));
 h = (1 − z)∘n + z∘h, in which z keeps, as in our GRU (in the paper it renews).

@@ -1,4 +1,4 @@
-"""The LSTM with layer normalisation (Ba et al. 2016, arXiv 1607.06450, eq. 20 to 22).
+"""The LSTM with layer normalisation (Ba et al. 2016, arXiv 1607.06450, supplement).
 
 i, f, c̃, o = LN(W x) + LN(U h) + b, each norm over all four together; c = σ(f)∘c + σ(i)∘tanh(c̃); h = σ(o)∘tanh(LN(c)).
 The two norms of sums have a gain each; their shifts would add to b and are left to it.

@@ -1,4 +1,4 @@
-"""The minimal gated recurrent unit (Feng et al. 2024, arXiv 2410.01201, §3.1 and appendix B.2.1, its log-space form).
+"""The minimal gated recurrent unit (Feng et al. 2024, arXiv 2410.01201, §3.1; g as in its log-space form, appendix B).
 
 z = σ(W_z x + b_z), h̃ = g(W_h x + b_h), h = (1 − z)∘h₋ + z∘h̃, with g(v) = v + 0.5 for v ≥ 0 and σ(v) below.
 """

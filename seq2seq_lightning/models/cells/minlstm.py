@@ -1,4 +1,4 @@
-"""The minimal LSTM (Feng et al. 2024, arXiv 2410.01201, §3.2 and appendix B.2.2, its log-space form).
+"""The minimal LSTM (Feng et al. 2024, arXiv 2410.01201, §3.2; g as in its log-space form, appendix B).
 
 f, i = σ(W x + b), h̃ = g(W_h x + b_h), h = f/(f + i)∘h₋ + i/(f + i)∘h̃, with g(v) = v + 0.5 for v ≥ 0 and σ(v) below.
 As i/(f + i) = σ(log i − log f), the pair of gates renews like the one of minGRU. There is no cell beside h.

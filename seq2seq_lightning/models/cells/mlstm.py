@@ -1,8 +1,8 @@
-"""The mLSTM of xLSTM (Beck et al. 2024, arXiv 2405.04517, eq. 19 to 27): a matrix per head as memory.
+"""The mLSTM of xLSTM (Beck et al. 2024, arXiv 2405.04517, §2.3): a matrix per head as memory.
 
 q = W_q x + b_q, k = (W_k x + b_k)/√d, v = W_v x + b_v; i = exp(w_i x + b_i), f = σ(w_f x + b_f), a number per head;
 C = f C₋ + i v kᵀ, n = f n₋ + i k, h = σ(W_o x + b_o)∘(C q / max(|nᵀ q|, 1)). What is kept is C e^−m and n e^−m with
-m = max(log f + m₋, ĩ). A sequence is computed in chunks: within one all positions at once (appendix A.3), between them
+m = max(log f + m₋, ĩ). A sequence is computed in chunks: within one all positions at once, between them
 through the memory.
 """
 
@@ -114,19 +114,17 @@ class MLSTM(WeightedCell):
     def unroll(self, inputs: Tensor, state: CellState, lengths: Tensor | None = None) -> tuple[Tensor, CellState]:
         """See ``Cell.unroll``. At padding nothing enters and nothing fades, so the memory is that of the last token."""
         read = self.read(self.given(inputs))
-        by_head = [part.transpose(1, 2) for part in (read.query, read.key, read.value, read.entering, read.remaining)]
-        query, key, value, entering, remaining = by_head
+        query, key, value = (part.transpose(1, 2) for part in (read.query, read.key, read.value))
+        entering, remaining = read.entering.transpose(1, 2), read.remaining.transpose(1, 2)
         if lengths is not None:
             is_padding = (torch.arange(inputs.shape[1]) >= lengths.unsqueeze(1)).to(inputs.device, non_blocking=True)
             entering = entering.masked_fill(is_padding.unsqueeze(1), torch.finfo(entering.dtype).min / 4)
             remaining = remaining.masked_fill(is_padding.unsqueeze(1), 0.0)
         held = Held(state["memory"], state["normaliser"], state["stabiliser"])
+        of_heads = (values.split(CHUNK, 2) for values in (query, key, value))
         outputs = []
-        for at in range(0, inputs.shape[1], CHUNK):
-            part = slice(at, at + CHUNK)
-            output, held = _chunk(
-                query[:, :, part], key[:, :, part], value[:, :, part], entering[:, :, part], remaining[:, :, part], held
-            )
+        for *vectors, enter, remain in zip(*of_heads, entering.split(CHUNK, 2), remaining.split(CHUNK, 2), strict=True):
+            output, held = _chunk(vectors[0], vectors[1], vectors[2], enter, remain, held)
             outputs.append(output)
         gathered = torch.cat(outputs, 2).transpose(1, 2).flatten(2) * torch.sigmoid(read.leaving)
         return gathered, {"hidden": last_real(gathered, lengths), **held._asdict()}

@@ -1,7 +1,7 @@
-"""The sLSTM of xLSTM (Beck et al. 2024, arXiv 2405.04517, eq. 8 to 18): exponential gating beside a normaliser.
+"""The sLSTM of xLSTM (Beck et al. 2024, arXiv 2405.04517, §2.2): exponential gating beside a normaliser.
 
 i, f, z, o from W x + b + R h; i = exp(ĩ), f = σ(f̃), c = f∘c₋ + i∘tanh(z̃), n = f∘n₋ + i, h = σ(õ)∘c/n. What is kept is
-c e^−m and n e^−m with m = max(log f + m₋, ĩ), eq. 15 to 17, which leaves h as it is and no exponential above one.
+c e^−m and n e^−m with m = max(log f + m₋, ĩ), which leaves h as it is and no exponential above one.
 R may be block-diagonal: with several heads, each reads its own part of h.
 """
 
