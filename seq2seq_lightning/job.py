@@ -39,12 +39,21 @@ class Job:
         """The run directory."""
         return Path(self.run_dir)
 
-    def write(self) -> Path:
-        """Store this job in its run directory; jobs that differ in decoding only have files of their own."""
+    @property
+    def path(self) -> Path:
+        """This job's file in its run directory; jobs that differ in decoding only have files of their own."""
         digest = hash_parts({key: self.config[key] for key in ("decoding", "metrics")} | {"sets": self.test_sets})
-        path = self.folder / "jobs" / f"{digest}.json"
-        write_json_durably(path, asdict(self))
-        return path
+        return self.folder / "jobs" / f"{digest}.json"
+
+    @property
+    def ending(self) -> Path:
+        """Beside it, how the job ended: one word, written by whoever started it and read by whoever counts."""
+        return self.path.with_suffix(".ended")
+
+    def write(self) -> Path:
+        """Store this job; returns its file."""
+        write_json_durably(self.path, asdict(self))
+        return self.path
 
     @staticmethod
     def read(path: Path) -> Job:

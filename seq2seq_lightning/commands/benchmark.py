@@ -82,7 +82,7 @@ def measure(config: BenchmarkConfig, training: Config, job: Job, corpus: Corpus)
     """The training in a worker of its own, everything else here."""
     before = os.getloadavg()[0]
     products = _products(training)
-    with watching({job.folder: "training"}):
+    with watching([(job, "training")]):
         run_in_own_tree(job)
     trained = load(job.folder, device_named(training.trainer.accelerator))
     split = encode_split(corpus.train, trained.source, trained.target)

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from seq2seq_lightning.commands.application import run_application
 from seq2seq_lightning.commands.evaluation import evaluation_job
-from seq2seq_lightning.commands.processes import is_done, run_in_own_tree, run_in_place, share_threads
+from seq2seq_lightning.commands.processes import run_if_missing, run_in_place, share_threads
 
 
 def task(composed: DictConfig) -> None:
@@ -16,8 +16,7 @@ def task(composed: DictConfig) -> None:
     job = share_threads(evaluation_job(composed, HydraConfig.get().overrides.task))
     if HydraConfig.get().mode is not RunMode.MULTIRUN:
         run_in_place(job)
-    if not is_done(job):
-        run_in_own_tree(job)
+    run_if_missing(job)
 
 
 def main() -> None:

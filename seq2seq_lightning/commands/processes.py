@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from hydra.core.hydra_config import HydraConfig
@@ -16,6 +17,8 @@ from omegaconf import DictConfig
 
 from seq2seq_lightning.commands.application import MISTAKE, JobFailed, plain
 from seq2seq_lightning.config import Config
+from seq2seq_lightning.errors import DataError
+from seq2seq_lightning.experiments.files import write_text_durably
 from seq2seq_lightning.experiments.ledger import State, state_of
 from seq2seq_lightning.experiments.record import read_record
 from seq2seq_lightning.experiments.scores import decoding_dir
@@ -64,8 +67,37 @@ def run_in_place(job: Job) -> None:
     os.execve(sys.executable, command, _environment(job))
 
 
+def run_if_missing(job: Job) -> None:
+    """Run the job in a process tree of its own, unless it has been finished before."""
+    if is_done(job):
+        _tell_ending(job, State.finished)
+    else:
+        run_in_own_tree(job)
+
+
 def run_in_own_tree(job: Job) -> None:
     """Run the job in a process tree of its own, its output in `log.txt`, and wait; JobFailed unless it ended well."""
+    state = State.failed
+    try:
+        _run_in_own_tree(job)
+        state = State.finished
+    except JobFailed as failure:
+        state = State.interrupted if failure.status in (130, 143) else State.failed
+        raise
+    except KeyboardInterrupt:
+        state = State.interrupted
+        raise
+    finally:
+        _tell_ending(job, state)
+
+
+def _tell_ending(job: Job, state: State) -> None:
+    """For whoever shows how far a sweep is: a run directory alone does not tell that a decoding failed."""
+    with suppress(DataError):  # a full disk is told by the job itself
+        write_text_durably(job.ending, state.value)
+
+
+def _run_in_own_tree(job: Job) -> None:
     devices = job.config["trainer"]["devices"]
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"] if devices > 1 else []
     command = [sys.executable, *torchrun, "-m", "seq2seq_lightning.worker", str(job.write())]
@@ -155,10 +187,16 @@ def _jobs_at_once(cores: int) -> int:
 
 def train_task(composed: DictConfig) -> float | None:
     """Train and score one job of a sweep in its own process tree; returns the monitored validation score, if any."""
-    job = share_threads(training_job(composed, HydraConfig.get().overrides.task))
-    if not is_done(job):
-        run_in_own_tree(job)
+    job = _in_group(share_threads(training_job(composed, HydraConfig.get().overrides.task)))
+    run_if_missing(job)
     return objective(job)
+
+
+def _in_group(job: Job) -> Job:
+    """Trackers show the runs of a sweep together, under the name of the sweep, unless another group was given."""
+    if job.config["group"] is not None:
+        return job
+    return replace(job, config={**job.config, "group": job.config["name"]})
 
 
 def objective(job: Job) -> float | None:

@@ -49,16 +49,26 @@ def plan_sweep(jobs: list[list[str]], compose: Callable[[Sequence[str]], Job]) -
     return Plan(first, later, done, planned)
 
 
+def _once(job: Job, overrides: list[str]) -> list[str]:
+    """The overrides of a job whose training another job of this sweep has just done: `fresh` has had its effect."""
+    if not (job.train and job.config["fresh"]):
+        return overrides
+    return [*(each for each in overrides if not each.startswith("fresh=")), "fresh=false"]
+
+
 def launch_sweep(plan: Plan, jobs: list[list[str]], launcher: Any) -> list[JobReturn]:
     """Hand the jobs to Hydra's launcher: new trainings first, then what only decodes them; JobFailed at the end."""
     returns: list[JobReturn] = []
     waves = [wave for wave in (plan.first, plan.later) if wave]
-    names = {plan.jobs[number].folder: " ".join(jobs[number]) for wave in waves for number in wave}
+    names = [(plan.jobs[number], " ".join(jobs[number])) for wave in waves for number in wave]
     if plan.done:
         print(f"{len(plan.done)} of {len(jobs)} jobs were finished before")
     with watching(names):
         for wave in waves:
-            returns += launcher.launch([jobs[number] for number in wave], initial_job_idx=len(returns))
+            launched = [
+                _once(plan.jobs[number], jobs[number]) if wave is plan.later else jobs[number] for number in wave
+            ]
+            returns += launcher.launch(launched, initial_job_idx=len(returns))
     failures = [str(each._return_value) for each in returns if each.status is JobStatus.FAILED]
     if failures:
         raise JobFailed(f"{len(failures)} of {len(jobs)} jobs\n" + "\n".join(failures))

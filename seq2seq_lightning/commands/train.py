@@ -28,7 +28,7 @@ def task(composed: DictConfig) -> float | None:
         print("finished before; fresh=true trains again")
     if job.config["trainer"]["devices"] == 1:
         run_in_place(job)
-    with watching({job.folder: job.config["name"]}):
+    with watching([(job, job.config["name"])]):
         run_in_own_tree(job)
     print(describe(job.folder, read_all_scores(job.folder).values()))
     return None

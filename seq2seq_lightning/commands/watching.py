@@ -1,10 +1,11 @@
-"""Shows how far the runs of a sweep are, by looking at their directories; launchers and jobs know nothing of it."""
+"""Shows how far the jobs of a sweep are, by looking at their directories; launchers and jobs know nothing of it."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,17 +20,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from seq2seq_lightning.experiments.ledger import State, state_of
+from seq2seq_lightning.job import Job
 
 
 @contextmanager
-def watching(runs: Mapping[Path, str], seconds: float = 1.0) -> Iterator[None]:
-    """A bar over all runs and one per active run on a terminal; elsewhere a line whenever a run ends.
+def watching(jobs: Sequence[tuple[Job, str]], seconds: float = 1.0) -> Iterator[None]:
+    """A bar over all jobs and one per active run on a terminal; elsewhere a line whenever a job ends.
 
-    runs: run directory → what to call it.
+    jobs: each with what to call it.
     """
-    console = Console(stderr=True)
-    watcher = _Watcher(runs, console)
+    watcher = _Watcher(jobs, Console(stderr=True))
     stop = threading.Event()
 
     def look() -> None:
@@ -48,9 +48,13 @@ def watching(runs: Mapping[Path, str], seconds: float = 1.0) -> Iterator[None]:
 
 
 class _Watcher:
-    def __init__(self, runs: Mapping[Path, str], console: Console) -> None:
-        self.runs = dict(runs)
-        self.before = {run: _stamp(run) for run in runs}  # records of an earlier attempt do not count as endings
+    """Jobs end by the word that stands beside their file; a run is active whose progress was just written."""
+
+    def __init__(self, jobs: Sequence[tuple[Job, str]], console: Console) -> None:
+        self.open = {job.ending: (job.folder, name) for job, name in jobs}
+        self.count = Counter(job.ending for job, _ in jobs)  # jobs that ask for the same end together
+        files = [*self.open, *(_progress(folder) for folder, _ in self.open.values())]
+        self.before = {path: _stamp(path) for path in files}  # of an earlier attempt
         self.console = console
         self.progress = Progress(
             TextColumn("{task.description}", justify="right"),
@@ -61,41 +65,47 @@ class _Watcher:
             console=console,
             disable=not console.is_terminal,
         )
-        self.total = self.progress.add_task("runs", total=len(runs))
+        self.total = self.progress.add_task("jobs", total=len(jobs))
         self.active: dict[Path, TaskID] = {}
 
     def look(self) -> None:
         """Bring the bars up to date."""
-        for run in list(self.runs):
-            state = state_of(run).state
-            changed = _stamp(run) != self.before[run]
-            if state is State.running:
-                self._show(run)
-            elif changed and state in (State.finished, State.failed, State.interrupted):
-                self._end(run, state)
+        for ending in [path for path in self.open if _stamp(path) != self.before[path]]:
+            self._end(ending)
+        runs = {folder: name for folder, name in reversed(self.open.values())}
+        for folder in set(self.active) - set(runs):
+            self.progress.remove_task(self.active.pop(folder))
+        for folder, name in runs.items():
+            if _stamp(_progress(folder)) != self.before[_progress(folder)]:
+                self._show(folder, name)
 
-    def _show(self, run: Path) -> None:
+    def _show(self, folder: Path, name: str) -> None:
         try:
-            seen = json.loads((run / "progress.json").read_text(encoding="utf-8"))
+            seen = json.loads(_progress(folder).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return
-        if run not in self.active:
-            self.active[run] = self.progress.add_task("", total=seen["total"])
-        label = f"{self.runs[run][-60:]} {seen['stage']}"
-        self.progress.update(self.active[run], description=label, completed=seen["done"], total=seen["total"])
+        if folder not in self.active:
+            self.active[folder] = self.progress.add_task("", total=seen["total"])
+        label = f"{name[-60:]} {seen['stage']}"
+        self.progress.update(self.active[folder], description=label, completed=seen["done"], total=seen["total"])
 
-    def _end(self, run: Path, state: State) -> None:
-        name = self.runs.pop(run)
-        if run in self.active:
-            self.progress.remove_task(self.active.pop(run))
-        self.progress.advance(self.total)
-        self.console.print(f"{state.value:>11}  {name}", highlight=False, soft_wrap=True)
+    def _end(self, ending: Path) -> None:
+        folder, name = self.open.pop(ending)
+        self.before[_progress(folder)] = _stamp(_progress(folder))  # until another job of this run goes on
+        if folder in self.active:
+            self.progress.remove_task(self.active.pop(folder))
+        self.progress.advance(self.total, self.count[ending])
+        self.console.print(f"{ending.read_text(encoding='utf-8'):>11}  {name}", highlight=False, soft_wrap=True)
 
 
-def _stamp(run: Path) -> tuple[int, int] | None:
-    """What changes when a record is written again."""
+def _progress(folder: Path) -> Path:
+    return folder / "progress.json"
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is written again."""
     try:
-        status = (run / "record.json").stat()
+        status = path.stat()
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ino

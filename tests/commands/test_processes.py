@@ -10,7 +10,14 @@ import pytest
 from omegaconf import OmegaConf
 
 from seq2seq_lightning.commands import processes
-from seq2seq_lightning.commands.processes import KEEP_MEMORY, RANK_VARIABLES, _environment, _failure, share_threads
+from seq2seq_lightning.commands.processes import (
+    KEEP_MEMORY,
+    RANK_VARIABLES,
+    _environment,
+    _failure,
+    _in_group,
+    share_threads,
+)
 from seq2seq_lightning.config import Config, PathsConfig
 from seq2seq_lightning.experiments.record import Record, write_record
 from seq2seq_lightning.job import Job
@@ -106,3 +113,10 @@ def test_omp_num_threads_is_taken_as_the_threads_of_each_process(job: Job, monke
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     config = replace(Config(), trainer=TrainerConfig(devices=2)).to_plain()
     assert share_threads(replace(job, config=config)).config["trainer"]["threads"] == 3
+
+
+def test_runs_of_a_sweep_are_tracked_together(job: Job) -> None:
+    assert job.config["group"] is None
+    assert _in_group(job).config["group"] == job.config["name"]
+    given = replace(job, config={**job.config, "group": "mine"})
+    assert _in_group(given) == given

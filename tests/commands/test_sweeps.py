@@ -28,6 +28,8 @@ def compose(tmp_path: Path) -> Any:
         for each in overrides:
             if each == "beam":
                 config = replace(config, decoding=BeamConfig())
+            elif each == "fresh=true":
+                config = replace(config, fresh=True)
             elif each == "bad":
                 raise ConfigurationError("bad is bad.")
             else:
@@ -85,6 +87,16 @@ def test_trainings_are_launched_before_decodings(plan: Plan) -> None:
     returns = launch_sweep(plan, LISTED, launcher)
     assert launcher.waves == [([LISTED[0], LISTED[2], LISTED[4]], 0), ([LISTED[1], LISTED[3], LISTED[5]], 3)]
     assert len(returns) == 6
+
+
+def test_fresh_trains_each_fingerprint_once(compose: Any) -> None:
+    """What only decodes must not train again: the first wave has, so `fresh` is taken from the second."""
+    listed = [[*each, "fresh=true"] for each in LISTED]
+    launcher = Launcher()
+    launch_sweep(plan_sweep(listed, compose), listed, launcher)
+    (first, _), (later, _) = launcher.waves
+    assert all("fresh=true" in job for job in first)
+    assert later == [[*LISTED[number], "fresh=false"] for number in (1, 3, 5)]
 
 
 def test_a_failure_stops_nothing_and_is_told_at_the_end(plan: Plan) -> None:
