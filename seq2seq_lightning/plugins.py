@@ -205,8 +205,12 @@ def needing(plugins: Mapping[str, str], what: str) -> Iterator[None]:
             raise
         wanted = " ".join(f"{name}=={plugins[name]}" for name in missing)
         raise CheckpointError(
-            f"{what} needs a plug-in that is not installed: pip install {wanted}. ({error})"
+            f"{what} needs a plug-in that is not installed: pip install {wanted}. ({_first_line(error)})"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def _is_installed(distribution: str) -> bool:
