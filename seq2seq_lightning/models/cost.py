@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from seq2seq_lightning.models.attention.attention import Attention
+from seq2seq_lightning.models.cells.cell import Cell
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.models.stack import Layer, Stack
 from seq2seq_lightning.models.summaries import Summariser
@@ -65,7 +66,7 @@ def multiply_adds(model: Seq2Seq, positions: Positions, rows: int = 1) -> dict[s
         "encoder": projected + read,
         "bridge": weights(model.bridge) * positions.sentences,
         "keys": keys + _of_summary(decoder.summariser, encoder.output_size) * positions.source,
-        "decoder": (_of_layers(decoder.stack) + weights(decoder.transition)) * positions.target * rows,
+        "decoder": (_of_layers(decoder.stack) + _of_cell(decoder.transition)) * positions.target * rows,
         "attention": attention * rows,
         "readout": (weights(decoder.readout_map) + weights(decoder.generation_gate)) * positions.target * rows,
         "output": weights(model.output_layer) * positions.target * rows,
@@ -88,8 +89,11 @@ def _of_layers(stack: Stack) -> int:
 
 def _of_layer(layer: Layer) -> int:
     """Once per position: the weights, and what a memory that is a matrix takes."""
-    cells = (layer.cell, layer.reverse_cell)
-    return weights(layer) + sum(cell.state_products() for cell in cells if cell is not None)
+    return weights(layer.projection) + _of_cell(layer.cell) + _of_cell(layer.reverse_cell)
+
+
+def _of_cell(cell: Cell | None) -> int:
+    return 0 if cell is None else weights(cell) + cell.state_products()
 
 
 def _of_attention(attention: Attention | None, state_size: int, positions: Positions) -> tuple[int, int]:

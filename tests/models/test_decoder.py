@@ -24,7 +24,7 @@ from seq2seq_lightning.models.encoder import EncoderConfig
 from seq2seq_lightning.models.model_config import ModelConfig
 from seq2seq_lightning.models.seq2seq import Seq2Seq, build_model
 from seq2seq_lightning.models.stack import Norm, NormPlace, Residual
-from tests.models.variants import PAD, VOCAB, close, example
+from tests.models.variants import PAD, VOCAB, close, example, gradients
 
 JOINED = ReadoutConfig(embedding=True, activation=ReadoutActivation.none)
 BATCH = example()
@@ -123,6 +123,23 @@ def test_cho_sees_one_context_at_every_position() -> None:
         hidden = cells(model, torch.cat((word, last), 1), hidden)
         found.append(torch.cat((hidden[-1], last, word), 1))
     close(readout(model), torch.stack(found, 1))
+
+
+@pytest.mark.parametrize("feeding", [False, True])
+@pytest.mark.parametrize("query", Query, ids=str)
+def test_a_loop_has_the_gradients_of_its_steps(query: Query, feeding: bool) -> None:
+    """In the loop those of the weights wait for all positions."""
+    model = build(context=Context.attention, query=query, input_feeding=feeding)
+    memory, state = model.start(BATCH.source, BATCH.source_lengths)
+    readouts = []
+    for tokens in BATCH.target_inputs.unbind(1):
+        found, state = model.decoder.step(tokens, state, memory)
+        readouts.append(found.readout)
+    expected = gradients(model, model.output_layer(torch.stack(readouts, 1)).sin().sum())
+    memory, state = model.start(BATCH.source, BATCH.source_lengths)
+    looped = model.decoder.unroll_stepwise(BATCH.target_inputs, state, memory).readout
+    for name, gradient in gradients(model, model.output_layer(looped).sin().sum()).items():
+        close(gradient, expected[name])
 
 
 def summary_by_hand(summary: Summary, states: Tensor, query: Tensor | None) -> Tensor:
