@@ -63,7 +63,9 @@ def test_the_history_has_every_entry_under_its_update(job: Callable[..., Job]) -
     assert [step for step, _ in found["train/loss"]] == [2, 4, 6, 8]
     assert [step for step, _ in found["val/bleu"]] == [4, 8]
     train = {"loss", "ratio", "fed_back", "passes", "learning_rate", "gradient_norm"}
+    train |= {f"gradient_norm/{part}" for part in ("encoder", "bridge", "attention", "decoder", "output_layer")}
     val = {"loss", "perplexity", "teacher_forced_accuracy", "free_running_loss", "bleu"}
+    val |= {"length_ratio", "repetition_rate", "reference_repetition_rate", "unfinished"}
     assert found.keys() == {f"train/{key}" for key in train} | {f"val/{key}" for key in val}
 
 
