@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from seq2seq_lightning.teacher_forcing.adaptive import AdaptiveConfig, Signal
 from seq2seq_lightning.teacher_forcing.feeding import FedBackToken, Mechanism, TeacherForcingConfig
 
+NEEDS_VALIDATION = (
+    "teacher_forcing=adaptive lowers the ratio after validations, but there is no validation split. Give one "
+    "(data.val, data.val_size), or choose a schedule of time such as teacher_forcing=linear."
+)
+
 
 def feeding_problems(
     config: TeacherForcingConfig, *, is_fusible: bool, copies: bool, has_validation: bool, free_running_loss: bool
@@ -29,10 +34,7 @@ def feeding_problems(
             "that have none. Set teacher_forcing.fed_back=argmax or sample, or model.decoder.copy=none."
         )
     if isinstance(config, AdaptiveConfig) and not has_validation:
-        yield (
-            "teacher_forcing=adaptive lowers the ratio after validations, but there is no validation split. Give one "
-            "(data.val, data.val_size), or choose a schedule of time such as teacher_forcing=linear."
-        )
+        yield NEEDS_VALIDATION
     elif isinstance(config, AdaptiveConfig) and config.signal is Signal.gap and not free_running_loss:
         yield (
             "teacher_forcing.signal=gap compares the free-running with the teacher-forced loss, but "

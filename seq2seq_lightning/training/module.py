@@ -13,9 +13,12 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from seq2seq_lightning.data.batch import Batch
 from seq2seq_lightning.decoding.protocol import SpecialIds
+from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.randomness import reseed
 from seq2seq_lightning.teacher_forcing import SchedulePosition, TeacherForcingConfig
+from seq2seq_lightning.teacher_forcing.adaptive import AdaptiveConfig
+from seq2seq_lightning.teacher_forcing.rules import NEEDS_VALIDATION
 from seq2seq_lightning.training.diagnostics import gradient_norms, read_norms
 from seq2seq_lightning.training.feeding import Feeder
 from seq2seq_lightning.training.learning_rates import LearningRateConfig, TrainingLength, build_learning_rate
@@ -59,6 +62,8 @@ class TrainingModule(pl.LightningModule):
         self.feeder = Feeder(recipe.teacher_forcing, recipe.seed)
         self.ids = ids
         self.validation = validation
+        if validation is None and isinstance(recipe.teacher_forcing, AdaptiveConfig):  # a task may not tell beforehand
+            raise ConfigurationError(NEEDS_VALIDATION)
         self.self_contained = dict(self_contained)
         self.shown: dict[str, float] = {}  # what the progress bar shows
         self._sums: list[dict[str, Tensor]] = []  # of the micro-batches of one update, to be logged, not yet read
