@@ -66,6 +66,31 @@ def token_losses(
     return TokenLosses(total, nll, count, correct if count_correct else None)
 
 
+def mixture_losses(
+    readout: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    labels: Tensor,
+    share: Tensor,
+    other: Tensor,
+    pad_id: int,
+    block: int | None = None,
+) -> TokenLosses:
+    """Sum -log[share · p + other] of the labels, p being their softmax, where something else may give a label too.
+
+    share, other: (batch, target_time), logarithms of probabilities, of which not both are -inf. The rest as in
+    `token_losses`.
+    """
+    flat_labels = labels.flatten()
+    positions = (flat_labels != pad_id).nonzero().squeeze(1)
+    share, other = (each.to(_loss_type(readout.dtype)).flatten()[positions] for each in (share, other))
+    options = _Options(0.0, block or _block_rows(readout, weight), False, torch.is_grad_enabled())
+    total = _BlockedMixture.apply(
+        readout.flatten(0, 1), weight, bias, share, other, flat_labels[positions], positions, options
+    )
+    return TokenLosses(total, total.detach(), torch.tensor(len(positions), device=labels.device))
+
+
 def position_nll(
     readout: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, pad_id: int, block: int | None = None
 ) -> Tensor:
@@ -147,6 +172,47 @@ class _BlockedCrossEntropy(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         """gradient: scalar, of the total."""
+        scaled = [None if kept is None else kept * gradient for kept in ctx.saved_tensors]
+        return (*scaled, None, None, None)
+
+
+class _BlockedMixture(Function):
+    """The same with, per label, the share of the softmax and what else gives it, both as logarithms."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        readout: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        share: Tensor,
+        other: Tensor,
+        labels: Tensor,
+        positions: Tensor,
+        options: _Options,
+    ) -> Tensor:
+        """share, other, labels, positions: (real,); readout: (batch · target_time, size). Returns the total."""
+        needed = [need and options.with_gradients for need in ctx.needs_input_grad[:3]]
+        sums = _Sums(readout, weight, bias, needed, _product_type(readout))
+        generated = torch.empty_like(share)  # how far each label is due to the softmax
+        with torch.autocast(readout.device.type, enabled=False):
+            for at in torch.arange(len(labels), device=labels.device).split(options.block):
+                rows, logits = sums.project(positions[at])
+                log_probs = sums.normalise(logits)
+                own = share[at] + log_probs.gather(1, labels[at, None]).squeeze(1)
+                mixed = torch.logaddexp(own, other[at])
+                generated[at] = (own - mixed).exp()
+                sums.total -= mixed.sum()
+                if any(needed):
+                    of_logits = _logit_gradient(log_probs, labels[at], 0.0).mul_(generated[at, None])
+                    sums.add_gradients(rows, positions[at], of_logits)
+        ctx.save_for_backward(*sums.gradients, -generated, generated - 1)
+        return sums.total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """gradient: scalar."""
         scaled = [None if kept is None else kept * gradient for kept in ctx.saved_tensors]
         return (*scaled, None, None, None)
 

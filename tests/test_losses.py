@@ -217,3 +217,22 @@ def test_perplexity():
     assert perplexity(math.log(2) + math.log(4) + math.log(8), 3) == pytest.approx(4)
     assert perplexity(1e6, 1) == math.inf
     assert math.isnan(perplexity(0.0, 0))
+
+
+@pytest.mark.parametrize("block", [1, 5, None])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_mixtures_equal_the_plain_formula_with_gradients(block, with_bias):
+    readout, weight, bias, labels = example(with_bias=with_bias)
+    generator = torch.Generator().manual_seed(1)
+    share, other = (-torch.rand(BATCH, TIME, generator=generator, dtype=torch.float64) * 3 for _ in range(2))
+    share[0, 1], other[1, 0] = -math.inf, -math.inf  # nothing but the other, nothing but the softmax
+    inputs = [each.requires_grad_() for each in (readout, weight, bias, share, other) if each is not None]
+    ours = losses.mixture_losses(readout, weight, bias, labels, share, other, PAD, block)
+    own = torch.log_softmax(F.linear(readout, weight, bias), -1).gather(2, labels[:, :, None]).squeeze(2)
+    theirs = -(share.exp() * own.exp() + other.exp()).log()[labels != PAD].sum()
+    assert ours.total.item() == ours.nll.item() == pytest.approx(theirs.item(), abs=1e-9)
+    assert (ours.count.item(), ours.correct, ours.nll.requires_grad) == (12, None, False)
+    for mine, other_one in zip(
+        torch.autograd.grad(3 * ours.total, inputs), torch.autograd.grad(3 * theirs, inputs), strict=True
+    ):
+        torch.testing.assert_close(mine, other_one.nan_to_num(0.0), rtol=0, atol=1e-9)

@@ -32,13 +32,14 @@ def copied_mass(attention: Tensor, copy_ids: Tensor, labels: Tensor) -> Tensor:
     return (wide * (copy_ids == labels.unsqueeze(1))).sum(dim=1)
 
 
-def mixed_label_log_probs(generated: Tensor, gate: Tensor, mass: Tensor) -> Tensor:
-    """log[p_gen · P_gen(label) + (1 − p_gen) · mass], finite however small the mass (eq. 9).
+def log_shares(gate: Tensor, mass: Tensor, is_known: Tensor) -> tuple[Tensor, Tensor]:
+    """log p_gen, -inf for labels outside the vocabulary, and log[(1 − p_gen) · mass], finite however small the mass.
 
-    generated: log P_gen(label), -inf for words outside the vocabulary; gate: logit of p_gen; all of one shape.
+    gate: the logit of p_gen, mass: what a copy gives, is_known: whether the vocabulary has the label; (rows,) each.
+    P(label) = p_gen · P_gen(label) + (1 − p_gen) · mass (eq. 9).
     """
-    gate = gate.to(generated.dtype)
-    return torch.logaddexp(F.logsigmoid(gate) + generated, F.logsigmoid(-gate) + _log(mass.to(generated.dtype)))
+    gate = gate.to(mass.dtype)
+    return F.logsigmoid(gate).masked_fill(~is_known, -torch.inf), F.logsigmoid(-gate) + _log(mass)
 
 
 @torch.no_grad()

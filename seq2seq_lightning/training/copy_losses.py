@@ -6,11 +6,13 @@ source positions that hold the label. Of positions × vocabulary, a block of log
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor
 
-from seq2seq_lightning.losses import TokenLosses, position_nll
-from seq2seq_lightning.models.copying import copied_mass, mixed_label_log_probs
+from seq2seq_lightning.losses import TokenLosses, mixture_losses, position_nll
+from seq2seq_lightning.models.copying import copied_mass, log_shares
 from seq2seq_lightning.models.seq2seq import Readouts, Seq2Seq
 
 POSITIONS_AT_ONCE = 256  # whose distribution over all words exists at one time, where the best word is asked for
@@ -23,26 +25,38 @@ def copy_losses(
 
     labels: (batch, target_time), beyond the vocabulary where only a copy can give them.
     """
-    total = -copy_log_probs(model, readouts, labels, pad_id).sum()
-    correct = _count_correct(model, readouts, labels, pad_id) if count_correct else None
-    return TokenLosses(total, total.detach(), (labels != pad_id).sum(), correct)
+    layer, found = model.output_layer, _Labelled.of(model, readouts, labels, pad_id)
+    losses = mixture_losses(found.readout, layer.weight, layer.bias, found.known, found.share, found.copied, pad_id)
+    return replace(losses, correct=_count_correct(model, readouts, labels, pad_id)) if count_correct else losses
 
 
 def copy_log_probs(model: Seq2Seq, readouts: Readouts, labels: Tensor, no_label: int) -> Tensor:
     """log P(label) of each position with gradient, zero where the label is ``no_label``: (rows, time), as labels."""
-    places = (labels != no_label).nonzero(as_tuple=True)
-    real, found = labels[places], readouts.at(*places)
-    assert found.gate is not None and found.attention is not None and found.copy_ids is not None
-    mass = copied_mass(found.attention, found.copy_ids, real)
-    log_probs = mixed_label_log_probs(_generated(model, found.readout, real, no_label), found.gate, mass)
-    return log_probs.new_zeros(labels.shape).index_put(places, log_probs)
+    layer, found = model.output_layer, _Labelled.of(model, readouts, labels, no_label)
+    generated = -position_nll(found.readout, layer.weight, layer.bias, found.known, no_label)
+    log_probs = torch.logaddexp(found.share + generated, found.copied).squeeze(1)
+    return log_probs.new_zeros(labels.shape).index_put(found.places, log_probs)
 
 
-def _generated(model: Seq2Seq, readout: Tensor, labels: Tensor, no_label: int) -> Tensor:
-    """log P_gen(label), -inf beyond the vocabulary. readout: (n, size), labels: (n,)."""
-    layer = model.output_layer
-    nll = position_nll(readout.unsqueeze(1), layer.weight, layer.bias, model.known(labels).unsqueeze(1), no_label)
-    return -nll.squeeze(1).masked_fill(labels >= model.vocab, torch.inf)
+@dataclass(frozen=True)
+class _Labelled:
+    """The n positions with a label, each a target of its own: (n, 1), or (n, 1, size) for the readout."""
+
+    places: tuple[Tensor, ...]  # rows and positions, (n,) each
+    readout: Tensor
+    known: Tensor  # the labels, or the unknown word where the vocabulary lacks one
+    share: Tensor  # log p_gen, -inf where it lacks one
+    copied: Tensor  # log probability of getting the label by a copy
+
+    @classmethod
+    def of(cls, model: Seq2Seq, readouts: Readouts, labels: Tensor, no_label: int) -> _Labelled:
+        places = (labels != no_label).nonzero(as_tuple=True)
+        real, found = labels[places], readouts.at(*places)
+        assert found.gate is not None and found.attention is not None and found.copy_ids is not None
+        mass = copied_mass(found.attention, found.copy_ids, real)
+        share, copied = log_shares(found.gate, mass, real < model.vocab)
+        each = (values.unsqueeze(1) for values in (found.readout, model.known(real), share, copied))
+        return cls(places, *each)
 
 
 @torch.no_grad()
