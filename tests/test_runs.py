@@ -109,6 +109,7 @@ def test_the_record_tells_how_the_run_came_about(disturbed: tuple[Path, list[End
     checkpoint = read_checkpoint(disturbed[0] / "checkpoints" / "step-280.ckpt")
     learnt = sum(tensor.numel() for name, tensor in checkpoint.weights.items())
     assert record.parameters == learnt
+    assert record.mechanism == "stepwise"
 
 
 def test_the_report_names_the_run_and_its_scores(disturbed: tuple[Path, list[Ended], list[str]]) -> None:

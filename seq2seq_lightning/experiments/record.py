@@ -18,6 +18,7 @@ from seq2seq_lightning.experiments.redaction import without_secrets
 SCHEMA = 1
 STATUSES = ("running", "completed", "failed", "interrupted")
 FILE_NAME = "record.json"
+HISTORY_NAME = "history.jsonl"  # beside it: what was logged, update by update
 
 
 class DamagedRecordError(DataError):
@@ -45,6 +46,7 @@ class Record:
     data: dict[str, Any] = field(default_factory=dict)  # hashes, sizes, skips
     initial_weights: dict[str, Any] = field(default_factory=dict)  # with init_from: which checkpoint, by its content
     embeddings: dict[str, Any] = field(default_factory=dict)  # by side: the file of vectors, and the words it has
+    mechanism: str | None = None  # how own tokens were found: stepwise | parallel, whichever `auto` took
     timings: dict[str, Any] = field(default_factory=dict)  # train_seconds, tokens_per_second, padding_share, …
     started: str | None = None  # ISO 8601, UTC
     finished: str | None = None

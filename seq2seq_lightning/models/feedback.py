@@ -47,6 +47,11 @@ class Manner:
     mixes: bool = False  # mixtures of embeddings, with gradients from one position into the one before
     truncate: int | None = None  # gradients of the carried state end at every so many positions; None: nowhere
 
+    @property
+    def mechanism(self) -> str:
+        """The name of the way in which own tokens are found."""
+        return "parallel" if self.parallel else "stepwise"
+
 
 @dataclass(frozen=True)
 class Feedback:

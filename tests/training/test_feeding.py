@@ -148,6 +148,7 @@ def test_auto_takes_passes_on_a_gpu_where_they_are_legal() -> None:
     assert not manner(auto, False, gpu).parallel
     assert not manner(replace(auto, fed_back=FedBackToken.gumbel), True, gpu).parallel
     assert manner(ConstantConfig(mechanism=Mechanism.parallel, extra_passes=2), True, CPU).extra_passes == 2
+    assert [manner(auto, True, device).mechanism for device in (CPU, gpu)] == ["stepwise", "parallel"]
 
 
 @pytest.mark.parametrize("decoder", [{"input_feeding": True}, {"query": Query.previous}], ids=str)
