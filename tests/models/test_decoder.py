@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from seq2seq_lightning.models.attention import ATTENTIONS, AttentionConfig
 from seq2seq_lightning.models.cells import GRUConfig
 from seq2seq_lightning.models.cells.cell import Cell
 from seq2seq_lightning.models.decoder import Part
@@ -140,6 +141,20 @@ def test_a_loop_has_the_gradients_of_its_steps(query: Query, feeding: bool) -> N
     looped = model.decoder.unroll_stepwise(BATCH.target_inputs, state, memory).readout
     for name, gradient in gradients(model, model.output_layer(looped).sin().sum()).items():
         close(gradient, expected[name])
+
+
+@pytest.mark.parametrize("attention", [config() for config in ATTENTIONS], ids=lambda config: config.name)
+def test_mixed_precision_trains_whoever_asks(attention: AttentionConfig) -> None:
+    for query in Query:
+        encoder = EncoderConfig(embedding_size=6, hidden_size=6)
+        decoder = DecoderConfig(embedding_size=6, hidden_size=6, query=query)
+        model = build_model(ModelConfig(encoder=encoder, decoder=decoder, attention=attention), VOCAB, VOCAB, PAD, 1)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = model.readouts(BATCH.source, BATCH.source_lengths, BATCH.target_inputs)
+            scores = model.output_layer(found.readout)
+        assert found.attention is not None and found.attention.dtype is torch.float32
+        for gradient in gradients(model, scores.float().sum()).values():
+            assert gradient.dtype is torch.float32 and gradient.isfinite().all()
 
 
 def summary_by_hand(summary: Summary, states: Tensor, query: Tensor | None) -> Tensor:
