@@ -55,12 +55,14 @@ def search(
     with_eos: bool = True,
     with_token_log_probs: bool = False,
     with_attention: bool = False,
+    attended_lengths: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
     """Search one batch: outer list the sentences in their order, inner list the n-best, best first, never empty.
 
     state: one row per sentence, memory: one entry per sentence, as the model starts them; source_lengths: (sentences,)
     int64 on the CPU; forced_lengths: labels per sentence, `eos` counted where there is one, None where free; with_eos:
-    False for a model trained without `eos`, whose outputs all end at their maximum or forced length. Search never
+    False for a model trained without `eos`, whose outputs all end at their maximum or forced length; attended_lengths:
+    how many positions of each source attention weighs, (sentences,) on the CPU, None for the source's own. Search never
     changes whether the model is in training or evaluation mode: dropout is the caller's to switch off.
     """
     if len(source_lengths) == 0:
@@ -68,5 +70,6 @@ def search(
     device = device_of(state) or device_of(memory) or torch.device("cpu")
     limits = length_limits(config, source_lengths, forced_lengths, device, with_eos)
     details = Details(with_token_log_probs, with_attention)
-    task = SearchTask(decoder, state, memory, source_lengths, limits, ids, details)
+    attended = source_lengths if attended_lengths is None else attended_lengths
+    task = SearchTask(decoder, state, memory, attended, limits, ids, details)
     return SEARCHES[type(config)](task, config)

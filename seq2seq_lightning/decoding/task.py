@@ -20,7 +20,7 @@ class SearchTask:
     decoder: StepDecoder
     state: Any  # `State`, one row per sentence
     memory: Any  # `Memory`, one entry per sentence
-    source_lengths: Tensor  # (sentences,) int64 on the CPU
+    source_lengths: Tensor  # (sentences,) int64 on the CPU: the positions that attention weighs
     limits: LengthLimits  # on the model's device
     ids: SpecialIds
     details: Details

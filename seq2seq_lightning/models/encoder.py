@@ -120,8 +120,7 @@ class Encoder(nn.Module):
         unequal = None if int(lengths.min()) == source.shape[1] else lengths
         noise = self.stack.draw(self.dropout, inputs.shape[0], inputs.shape[1], self.training, embedded)
         states, ends = self.stack.unroll(inputs, None, unequal, noise)
-        for _ in range(self.stack.layout.pyramid):
-            lengths = (lengths + 1) // 2
+        lengths = self.stack.layout.shortened(lengths)
         handed_over = self.stack.layers[0].cell.handed_over()
         final_state = tuple({name: end[name] for name in handed_over} for end in ends)
         return Encoded(self._drop(states, self.dropout.output), real_positions(lengths, states), final_state)

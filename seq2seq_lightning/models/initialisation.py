@@ -167,4 +167,3 @@ def _draw(values: Tensor, rule: Rule | BiasRule, config: InitialisationConfig, s
             nn.init.normal_(values, 0.0, config.normal_deviation, generator=stream)
         case BiasRule.zero:
             nn.init.zeros_(values)
-

@@ -88,6 +88,10 @@ class Seq2Seq(nn.Module):
         memory = replace(self.decoder.remember(encoded), copy_ids=copy_ids if self.copies else None)
         return memory, self.decoder.start(self.bridge(encoded, self.decoder.stack), memory)
 
+    def attended_lengths(self, source_lengths: Tensor) -> Tensor:
+        """How many encoder states there are of each source, (batch,) on the CPU: fewer with a pyramid."""
+        return self.encoder.stack.layout.shortened(source_lengths)
+
     def readouts(
         self,
         source: Tensor,

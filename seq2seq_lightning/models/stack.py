@@ -108,11 +108,11 @@ class Layout:
         """The size of each layer's final state."""
         return tuple(shape.final_size for shape in self.shapes(0))
 
-    def shortened(self, length: int) -> int:
-        """How many positions a sequence of this length ends with."""
+    def shortened(self, lengths: Tensor) -> Tensor:
+        """How many positions are left of sequences with these lengths, (batch,)."""
         for _ in range(self.pyramid):
-            length = (length + 1) // 2
-        return length
+            lengths = (lengths + 1) // 2
+        return lengths
 
 
 class Layer(nn.Module):

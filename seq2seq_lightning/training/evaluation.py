@@ -99,6 +99,7 @@ class Evaluator:
                     self.ids,
                     forced_lengths=forced,
                     with_eos=self.target.config.eos,
+                    attended_lengths=self.model.attended_lengths(batch.source_lengths),
                     **wanted,
                 )
                 for index, best in zip(batch.indices.tolist(), hypotheses, strict=True):

@@ -106,7 +106,14 @@ class Validation:
             copy_ids = batch.copy_ids.index_select(0, rows)[:, :longest]
         memory, state = model.start(batch.source.index_select(0, rows)[:, :longest], lengths, copy_ids)
         hypotheses = search(
-            model, state, memory, lengths, self.config.decoding, self.ids, with_eos=self.codecs.target.config.eos
+            model,
+            state,
+            memory,
+            lengths,
+            self.config.decoding,
+            self.ids,
+            with_eos=self.codecs.target.config.eos,
+            attended_lengths=model.attended_lengths(lengths),
         )
         for index, best in zip(batch.indices[wanted].tolist(), hypotheses, strict=True):
             self.decoded[index] = Decoded(best[0].tokens, best[0].finished)

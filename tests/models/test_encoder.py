@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
+from seq2seq_lightning.decoding import BeamConfig, DecodingConfig, GreedyConfig, search
+from seq2seq_lightning.decoding.protocol import Hypothesis, SpecialIds
 from seq2seq_lightning.models.cells.gru import GRUConfig
 from seq2seq_lightning.models.cells.mlstm import MLSTMConfig
+from seq2seq_lightning.models.decoder_config import DecoderConfig
 from seq2seq_lightning.models.encoder import Encoder, EncoderConfig, EncoderDropout
+from seq2seq_lightning.models.model_config import ModelConfig
 from seq2seq_lightning.models.stack import Direction
-from tests.models.variants import PAD, VOCAB, close, example
+from tests.models.variants import BOS, EOS, PAD, VOCAB, Example, build, close, example
 
 
 def made(**options: object) -> Encoder:
@@ -94,3 +99,28 @@ def test_an_encoder_hands_over_vectors_only() -> None:
     config = EncoderConfig(cell=MLSTMConfig(), embedding_size=4, hidden_size=3)
     encoded = Encoder(config, VOCAB, PAD)(batch.source, batch.source_lengths)
     assert [list(state) for state in encoded.final_state] == [["hidden"]]
+
+
+@pytest.mark.parametrize(
+    "decoding", [GreedyConfig(max_length=9), BeamConfig(max_length=9, beam_width=2, beta=0.2)], ids=["greedy", "beam"]
+)
+def test_search_weighs_the_states_that_a_pyramid_leaves(decoding: DecodingConfig) -> None:
+    encoder = EncoderConfig(embedding_size=6, hidden_size=6, layers=2, pyramid=1)
+    model, batch = (
+        build(ModelConfig(encoder=encoder, decoder=DecoderConfig(embedding_size=6, hidden_size=6))),
+        example(),
+    )
+
+    def found(batch: Example) -> list[Hypothesis]:
+        memory, state = model.start(batch.source, batch.source_lengths)
+        attended = model.attended_lengths(batch.source_lengths)
+        parts = model, state, memory, batch.source_lengths, decoding, SpecialIds(PAD, BOS, EOS)
+        return [best[0] for best in search(*parts, with_attention=True, attended_lengths=attended)]
+
+    for index, (length, together) in enumerate(zip(batch.source_lengths.tolist(), found(batch), strict=True)):
+        assert together.attention is not None
+        assert {len(weights) for weights in together.attention} == {(length + 1) // 2}
+        (alone,) = found(batch.row(index))
+        assert together.tokens == alone.tokens
+        assert together.score == pytest.approx(alone.score, abs=1e-9)
+        assert together.score > -1e3
