@@ -158,6 +158,27 @@ def test_a_decoder_that_carries_more_than_its_state_is_fed_in_a_loop(decoder: di
     assert not torch.equal(tokens(fed), BATCH.target_inputs)
 
 
+@pytest.mark.parametrize("mechanism", Mechanism)
+@pytest.mark.parametrize("fed_back", [FedBackToken.argmax, FedBackToken.gumbel], ids=lambda token: token.name)
+def test_searching_under_autocast_takes_no_gradient_away(mechanism: Mechanism, fed_back: FedBackToken) -> None:
+    """Autocast keeps the weights it has cast; a pass without gradient may not leave them so for the one that learns."""
+    if (fed_back, mechanism) == (FedBackToken.gumbel, Mechanism.parallel):
+        return
+    model = model_of(dropout=0.0).float()
+    config = ConstantConfig(mechanism=mechanism, fed_back=fed_back)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = feed(config, 0.0, model)
+        loss = total(rough, model)
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    heard = rough.parts[0].readouts.fed_tokens
+    assert heard is not None
+    exact = total(Feeder(ConstantConfig(), 1).feed(model, replace(BATCH, target_inputs=heard), 1.0, UPDATE), model)
+    expected = torch.autograd.grad(exact, list(model.parameters()))
+    if fed_back is FedBackToken.argmax:
+        assert all(torch.allclose(one, other, rtol=0, atol=0.5) for one, other in zip(gradients, expected, strict=True))
+    assert all((one.abs().max() > 0) == (other.abs().max() > 0) for one, other in zip(gradients, expected, strict=True))
+
+
 # -- independence ------------------------------------------------------------------------------------------------------
 
 
