@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from seq2seq_lightning.teacher_forcing import ArgMax, Sample, build_fed_back
+from seq2seq_lightning.teacher_forcing import ArgMax, Gumbel, Sample, build_fed_back
 from seq2seq_lightning.teacher_forcing.feeding import FedBackToken
 from seq2seq_lightning.teacher_forcing.schedules import ConstantConfig
 
@@ -76,3 +76,34 @@ def test_argmax_draws_nothing():
 
 def test_logits_that_are_no_numbers_stay_in_the_vocabulary():
     assert draws([0.5], probabilities=torch.full((5,), math.nan))[0] in range(5)
+
+
+def test_the_largest_part_of_a_mixture_follows_the_distribution():
+    """argmax(logits + g) is a draw from the softmax (Gumbel 1954), whatever the temperature."""
+    everyone = torch.arange(20_000)
+    for hard, temperature in ((False, 2.0), (True, 0.5)):
+        weights = Gumbel(1, 2, everyone, temperature, hard)(PROBABILITIES.log().expand(20_000, -1), everyone, 1)
+        frequencies = weights.argmax(-1).bincount(minlength=5) / 20_000
+        assert frequencies.tolist() == pytest.approx(PROBABILITIES.tolist(), abs=0.015)
+
+
+def test_a_mixture_is_a_softmax_of_what_the_noise_made_of_the_logits():
+    """Without noise it would be softmax(logits / temperature); with it, each ratio is moved by the words' own noise."""
+    logits = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    warm, flat = (Gumbel(1, 2, torch.arange(3), 0.7)(values, torch.arange(3), 5) for values in (logits, 0 * logits))
+    torch.testing.assert_close(warm.sum(1), torch.ones(3, dtype=torch.float64))
+    torch.testing.assert_close(warm, torch.softmax(logits / 0.7 + flat.log(), -1))
+    hot = Gumbel(1, 2, torch.arange(3), 1.4)(2 * logits, torch.arange(3), 5)
+    torch.testing.assert_close(hot.log().diff(), (2 * logits / 1.4 + flat.log() / 2).diff())
+    hard = Gumbel(1, 2, torch.arange(3), 0.7, hard=True)(logits, torch.arange(3), 5)
+    torch.testing.assert_close(hard, torch.nn.functional.one_hot(warm.argmax(-1), 4).double())
+
+
+def test_the_noise_of_a_mixture_belongs_to_its_place_and_position():
+    logits = torch.zeros(8, 30, dtype=torch.float64)
+    order, whole = torch.tensor([5, 2, 7]), Gumbel(1, 2, torch.arange(8))(logits, torch.arange(8), 4)
+    assert torch.equal(Gumbel(1, 2, order)(logits[:3], torch.arange(3), 4), whole[order])
+    assert torch.equal(Gumbel(1, 2, torch.arange(8))(logits[:3], order, 4), whole[order])
+    for other in (Gumbel(1, 3, torch.arange(8)), Gumbel(2, 2, torch.arange(8))):
+        assert not torch.equal(other(logits, torch.arange(8), 4), whole)
+    assert not torch.equal(Gumbel(1, 2, torch.arange(8))(logits, torch.arange(8), 5), whole)
