@@ -99,6 +99,13 @@ class PathsConfig:
     runs: str = "runs"  # one folder per run: runs/<name>/<fingerprint>/
 
 
+class Debug(Enum):
+    """A look before a long training."""
+
+    overfit = "overfit"  # train and validate on the rows of one batch, and say whether they are learnt exactly
+    one_batch = "one_batch"  # one update and one validation batch of the real size
+
+
 @dataclass
 class Config:
     """One run: everything that decides its numbers, and where they are written."""
@@ -107,6 +114,7 @@ class Config:
     seed: int = 1  # 0 is a seed like any other
     fresh: bool = False  # true: train again although this run is finished
     init_from: str | None = None  # a finished run, or a checkpoint, whose weights this one starts from; null: drawn
+    debug: Debug | None = None  # overfit | one_batch: a look before a long training, of which nothing is kept
     group: str | None = None  # of the tracker; an ablation gives its own name
     data: DataConfig = field(default_factory=ReverseConfig)
     text: TextConfig = field(default_factory=TextConfig)

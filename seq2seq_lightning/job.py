@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq_lightning.config import Config, fingerprint
+from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.experiments.files import read_json, write_json_durably
 from seq2seq_lightning.experiments.fingerprint import fingerprint as hash_parts
 from seq2seq_lightning.experiments.ledger import run_dir
@@ -29,7 +30,12 @@ class Job:
 
     @staticmethod
     def of(config: Config, overrides: list[str]) -> Job:
-        """The job that trains and scores this configuration."""
+        """The job that trains and scores this configuration. Raises ConfigurationError for a look before a training."""
+        if config.debug is not None:
+            raise ConfigurationError(
+                f"debug={config.debug.name} is a look at one run of seq2seq-train: leave out -m, and set debug=null "
+                "for everything else."
+            )
         digest = fingerprint(config)
         folder = run_dir(Path(config.paths.runs), config.name, digest)
         return Job(str(folder.absolute()), digest, config.to_plain(), overrides)

@@ -9,6 +9,7 @@ from seq2seq_lightning.config import Config, plugins_used
 from seq2seq_lightning.data.bucketing import plan_epoch
 from seq2seq_lightning.data.example import Corpus, EncodedSplit, encode_split
 from seq2seq_lightning.data.tasks import build_task
+from seq2seq_lightning.debugging import first_batch
 from seq2seq_lightning.experiments.files import lock, read_json
 from seq2seq_lightning.experiments.ledger import State, lock_path, state_of
 from seq2seq_lightning.experiments.scores import Scores
@@ -74,11 +75,13 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
     model = new_model(config, source, target)
     vocabularies = {"source": source.vocabulary, "target": target.vocabulary}
     is_new = last_checkpoint(job.folder / "checkpoints") is None
-    if is_new and config.init_from is not None:
-        start_from(config.init_from, model, vocabularies)
     learnt["embeddings"] = (
         embed_from_files(model, config.model, vocabularies, job.folder) if is_new else read_found(job.folder)
     )
+    if is_new and config.init_from is not None:
+        start_from(config.init_from, model, vocabularies)
+    if config.debug is not None:
+        corpus = first_batch(corpus, config, source, target)
     split = encode_split(corpus.train, source, target, model.copies)
     val = encode_split(corpus.val, source, target, model.copies) if corpus.val else None
     validation = (

@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command continues from the last checkpoint.", file=sys.stderr)
         return 130
-    if is_first_rank():
+    if is_first_rank() and job.config.get("debug") is None:
         print(describe(job.folder, scores.values()))
     return 0
 

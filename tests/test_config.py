@@ -198,7 +198,10 @@ def test_what_decides_the_training_names_it(key: str) -> None:
 def test_every_setting_is_on_one_side_or_the_other() -> None:
     """A new section must be thought about: does it decide the numbers?"""
     sections = {key.split("__")[0] for key in [*SAME, *OTHER]}
-    elsewhere = {"init_from"}  # decides, by a file: tests/training/test_initial_weights.py
+    elsewhere = {
+        "init_from",  # decides, by a file: tests/training/test_initial_weights.py
+        "debug",  # is never a run: tests/test_debugging.py
+    }
     assert sections | elsewhere == set(Config().to_plain())
 
 

@@ -26,7 +26,7 @@ LINES = [
     "commands",
     "worker",
     "run",
-    "scoring recording throughput",
+    "scoring recording throughput debugging",
     "trained job config_store",
     "config",
     "training reports",

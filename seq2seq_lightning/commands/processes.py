@@ -67,6 +67,12 @@ def run_in_place(job: Job) -> None:
     os.execve(sys.executable, command, _environment(job))
 
 
+def run_attached(job: Job) -> int:
+    """Run the job in a process tree of its own on this terminal, and wait; returns its exit status."""
+    sys.stdout.flush()
+    return _wait(subprocess.Popen(_command(job), env=_environment(job)))
+
+
 def run_if_missing(job: Job) -> None:
     """Run the job in a process tree of its own, unless it has been finished before."""
     if is_done(job):
@@ -98,9 +104,7 @@ def _tell_ending(job: Job, state: State) -> None:
 
 
 def _run_in_own_tree(job: Job) -> None:
-    devices = job.config["trainer"]["devices"]
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"] if devices > 1 else []
-    command = [sys.executable, *torchrun, "-m", "seq2seq_lightning.worker", str(job.write())]
+    command = _command(job)
     with (job.folder / LOG).open("ab") as output:
         before = output.tell()
         environment = _environment(job)
@@ -109,6 +113,12 @@ def _run_in_own_tree(job: Job) -> None:
         )
     if status != 0:
         raise _failure(job, status, (job.folder / LOG).read_bytes()[before:].decode(errors="replace"))
+
+
+def _command(job: Job) -> list[str]:
+    devices = job.config["trainer"]["devices"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"] if devices > 1 else []
+    return [sys.executable, *torchrun, "-m", "seq2seq_lightning.worker", str(job.write())]
 
 
 def _wait(process: subprocess.Popen) -> int:

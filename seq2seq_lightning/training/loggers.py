@@ -17,6 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.experiments.files import read_jsonl, write_text_durably
+from seq2seq_lightning.experiments.record import HISTORY_NAME
 from seq2seq_lightning.training.settings import (
     CSVLoggerConfig,
     LoggerConfig,
@@ -64,7 +65,7 @@ class _FileLogger(Logger):
 class HistoryLogger(_FileLogger):
     """`history.jsonl`: one line per entry, {"global_step", "key", "value"}; global_step counts updates."""
 
-    filename = "history.jsonl"
+    filename = HISTORY_NAME
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

@@ -98,6 +98,8 @@ MISTAKES = {
     f"train {PARALLEL} data.test.a.sauce=en": ["`data.test.a.sauce` is no option", "Did you mean 'source'?"],
     f"train {PARALLEL} data.test.a.source=en": ["needs data.test.a.target"],
     f"train {PARALLEL} data.test.train.source=en data.test.train.target=fr": ["'train' cannot name a test set"],
+    "train -m debug=overfit": ["debug=overfit is a look at one run of seq2seq-train: leave out -m"],
+    "train debug=overfitt": ["'overfitt'", "expected one of [overfit, one_batch]"],
     "train init_from=nowhere": ["init_from=nowhere is neither a checkpoint nor the directory of a run"],
     "train -m init_from=null,nowhere": ["init_from=nowhere: init_from=nowhere is neither"],
     "train experiment=scan": ["'experiment/scan'", "scan_primitives"],
