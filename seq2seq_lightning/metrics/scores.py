@@ -13,6 +13,7 @@ from seq2seq_lightning.plugins import Table
 
 BUCKET_WIDTH = 5
 LOWER_IS_BETTER_OF_MODELS = frozenset({"loss", "nll", "perplexity", "free_running_loss"})  # computed from a model
+HIGHER_IS_BETTER_OF_MODELS = frozenset({"expected_exact_match"})
 
 
 @dataclass
@@ -84,10 +85,9 @@ def buckets(source_lengths: Sequence[int], width: int = BUCKET_WIDTH) -> list[tu
 def higher_is_better(name: str) -> bool:
     """Whether a larger value of this score is better; a key such as `val/bleu` is known by its last part."""
     metric = name.rsplit("/", 1)[-1]
-    if metric in LOWER_IS_BETTER_OF_MODELS:
-        return False
+    if metric in LOWER_IS_BETTER_OF_MODELS | HIGHER_IS_BETTER_OF_MODELS:
+        return metric in HIGHER_IS_BETTER_OF_MODELS
     if metric not in METRICS:
-        raise ConfigurationError(
-            f"'{name}' is no score. {nearest(metric, [*METRICS, *sorted(LOWER_IS_BETTER_OF_MODELS)])}"
-        )
+        known = [*METRICS, *sorted(LOWER_IS_BETTER_OF_MODELS | HIGHER_IS_BETTER_OF_MODELS)]
+        raise ConfigurationError(f"'{name}' is no score. {nearest(metric, known)}")
     return METRICS[metric].higher_is_better

@@ -135,7 +135,7 @@ class Evaluator:
         metrics: MetricsConfig,
         on_progress: OnProgress | None = None,
     ) -> Evaluation:
-        """Search a split and score it: the metrics, perplexity and free-running loss, by source length too."""
+        """Search a split and score it: the metrics, and what its probabilities tell, by source length too."""
         split = self.encode(pairs)
         start = time.perf_counter()
         hypotheses = self.search(split, decoding, on_progress)
@@ -166,9 +166,13 @@ class Evaluator:
 
 
 def _losses(forced: Tensor, free: Tensor, labels: Tensor, n: int) -> dict[str, Score]:
-    """Perplexity exp(Σ nll / Σ labels), teacher-forced and unsmoothed; the loss per label with own tokens fed back."""
+    """Perplexity exp(Σ nll / Σ labels), teacher-forced and unsmoothed; the loss per label with own tokens fed back.
+
+    And the mean probability of the target, in per cent: the share of ancestral samples that would be right.
+    """
     total = float(labels.sum())
     return {
         "perplexity": Score(perplexity(float(forced.sum()), total), "teacher-forced, unsmoothed, labels incl. eos", n),
         "free_running_loss": Score(float(free.sum()) / total, "argmax fed back, nats per label incl. eos", n),
+        "expected_exact_match": Score(100.0 * float((-forced).exp().mean()), "mean probability of the target", n),
     }
