@@ -67,10 +67,11 @@ def find_parallel(
         rows, positions = feedback.rows[begin:], feedback.positions[begin:]
         own = _choose(feedback, readouts.at(rows, positions - 1), rows, positions)
         if passes is None and made < len(occupied):
-            changed = (own != fed[rows, positions]).nonzero()  # where the host waits, once in a pass
-            if not len(changed):
+            changed = torch.where(own != fed[rows, positions], positions, gold.shape[1])
+            first = int(changed.min())  # where the host waits, once in a pass
+            if first == gold.shape[1]:
                 return fed, made
-            begin = feedback.begins[int(positions[changed[0, 0]]) + 1]  # up to the first change all are right now
+            begin = feedback.begins[first + 1]  # up to the first change all are right now
         fed = fed.index_put((rows, positions), own)
         if begin == len(feedback.rows):
             break
