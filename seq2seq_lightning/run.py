@@ -22,6 +22,8 @@ from seq2seq_lightning.trained import Trained, load, new_model, special_ids
 from seq2seq_lightning.training.checkpoint_index import last_checkpoint
 from seq2seq_lightning.training.checkpoints import tidy
 from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
+from seq2seq_lightning.training.devices import device_named
+from seq2seq_lightning.training.feeding import manner
 from seq2seq_lightning.training.initial_weights import start_from
 from seq2seq_lightning.training.loggers import RunIdentity, build_loggers
 from seq2seq_lightning.training.module import Recipe, TrainingModule
@@ -101,6 +103,8 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
         updates=recipe.total_updates,
         target_eos=config.text.target.eos,
     )
+    device = device_named(config.trainer.accelerator)
+    learnt["mechanism"] = manner(config.teacher_forcing, model.decoder.is_fusible, device).mechanism
     learnt["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     if (job.folder / FITTED).exists():
         learnt["timings"] = read_json(job.folder / FITTED)
@@ -127,7 +131,7 @@ def plan(config: Config, split: EncodedSplit) -> Recipe:
         learning_rate=config.learning_rate,
         seed=config.seed,
         total_updates=min(limits),
-        updates_per_epoch=updates(0),
+        updates_per_epoch=updates(batching.curriculum_epochs),  # of the epochs that most are like
         log_every=config.trainer.log_every,
     )
 
