@@ -11,26 +11,34 @@ from torch import Tensor
 from seq2seq_lightning.decoding.beam import beam_search
 from seq2seq_lightning.decoding.beam_config import BeamConfig
 from seq2seq_lightning.decoding.config import DecodingConfig, ForcedLength
+from seq2seq_lightning.decoding.constraints.allowed import Automaton, trie
+from seq2seq_lightning.decoding.constraints.composed import compose
 from seq2seq_lightning.decoding.constraints.length import length_limits
+from seq2seq_lightning.decoding.diverse_beam import DiverseBeamConfig, diverse_beam_search
 from seq2seq_lightning.decoding.greedy import GreedyConfig, greedy_search
 from seq2seq_lightning.decoding.protocol import Details, Hypothesis, NotANumberError, SpecialIds, StepDecoder
+from seq2seq_lightning.decoding.requests import Requests
 from seq2seq_lightning.decoding.scoring import LengthPenalty, StopRule
 from seq2seq_lightning.decoding.task import SearchTask, device_of
 from seq2seq_lightning.plugins import Table
 
 __all__ = [
     "SEARCHES",
+    "Automaton",
     "BeamConfig",
     "DecodingConfig",
+    "DiverseBeamConfig",
     "ForcedLength",
     "GreedyConfig",
     "Hypothesis",
     "LengthPenalty",
     "NotANumberError",
+    "Requests",
     "SpecialIds",
     "StepDecoder",
     "StopRule",
     "search",
+    "trie",
 ]
 
 SEARCHES: Table[type[DecodingConfig], Callable[[SearchTask, Any], list[list[Hypothesis]]]] = Table(
@@ -39,6 +47,7 @@ SEARCHES: Table[type[DecodingConfig], Callable[[SearchTask, Any], list[list[Hypo
     {
         GreedyConfig: greedy_search,
         BeamConfig: beam_search,
+        DiverseBeamConfig: diverse_beam_search,
     },
 )
 
@@ -52,6 +61,7 @@ def search(
     config: DecodingConfig,
     ids: SpecialIds,
     forced_lengths: Sequence[int | None] | Tensor | None = None,
+    requests: Requests | None = None,
     with_eos: bool = True,
     with_token_log_probs: bool = False,
     with_attention: bool = False,
@@ -60,10 +70,11 @@ def search(
     """Search one batch: outer list the sentences in their order, inner list the n-best, best first, never empty.
 
     state: one row per sentence, memory: one entry per sentence, as the model starts them; source_lengths: (sentences,)
-    int64 on the CPU; forced_lengths: labels per sentence, `eos` counted where there is one, None where free; with_eos:
-    False for a model trained without `eos`, whose outputs all end at their maximum or forced length; attended_lengths:
-    how many positions of each source attention weighs, (sentences,) on the CPU, None for the source's own. Search never
-    changes whether the model is in training or evaluation mode: dropout is the caller's to switch off.
+    int64 on the CPU; forced_lengths: labels per sentence, `eos` counted where there is one, None where free; requests:
+    prefixes, required phrases and allowed outputs of each sentence, and what is banned; with_eos: False for a model
+    trained without `eos`, whose outputs all end at their maximum or forced length; attended_lengths: how many positions
+    of each source attention weighs, (sentences,) on the CPU, None for the source's own. Search never changes whether
+    the model is in training or evaluation mode: dropout is the caller's to switch off.
     """
     if len(source_lengths) == 0:
         return []
@@ -71,5 +82,6 @@ def search(
     limits = length_limits(config, source_lengths, forced_lengths, device, with_eos)
     details = Details(with_token_log_probs, with_attention)
     attended = source_lengths if attended_lengths is None else attended_lengths
-    task = SearchTask(decoder, state, memory, attended, limits, ids, details)
+    constraints = compose(config, requests or Requests(), limits, ids, device)
+    task = SearchTask(decoder, state, memory, attended, constraints, ids, details)
     return SEARCHES[type(config)](task, config)

@@ -2,75 +2,59 @@
 
 At each position the 2 × width best continuations of a sentence are looked at: an `eos` among the first `width` finishes
 a hypothesis, the first `width` others go on. So finishing never narrows the beam (as in fairseq), and beam 1 is greedy
-search. Unfinished hypotheses are returned only for a sentence of which none finished by its maximum length.
+search; `decoding.finishing` offers other conventions. Unfinished hypotheses are returned only for a sentence of which
+none finished by its maximum length, unless `decoding.unfinished` lets them compete.
 Ties: of equal totals the lower beam goes first, then the lower token id; of equal scores the one that finished first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from seq2seq_lightning.decoding.allocation import allocated_candidates
 from seq2seq_lightning.decoding.beam_config import BeamConfig
-from seq2seq_lightning.decoding.constraints import LengthLimits
+from seq2seq_lightning.decoding.beam_state import Live, beams_of, start
 from seq2seq_lightning.decoding.departures import departure, steps_between_looks
-from seq2seq_lightning.decoding.history import History, Kept, Step, nothing_kept
-from seq2seq_lightning.decoding.protocol import Hypothesis
-from seq2seq_lightning.decoding.scoring import Scorer, StopRule, length_divisors
+from seq2seq_lightning.decoding.history import History, Kept, Step
+from seq2seq_lightning.decoding.protocol import Hypothesis, SpecialIds
+from seq2seq_lightning.decoding.scoring import Finishing, Scorer, StopRule, Unfinished
 from seq2seq_lightning.decoding.task import SearchTask
 from seq2seq_lightning.decoding.top_k import Candidates, top_candidates
+from seq2seq_lightning.decoding.totals import Totals, labels_alone, with_labels
 from seq2seq_lightning.errors import ConfigurationError
+
+FindCandidates = Callable[[Live, Tensor], Candidates]  # from what continuations are compared by: (live, width, vocab)
 
 
 @dataclass(frozen=True)
-class _Live:
-    """The sentences still in the batch."""
+class Plan:
+    """A beam search as its configuration wants it."""
 
-    sentences: Tensor  # (live,) places in the batch
-    tokens: Tensor  # (live, width) written last; pad in a beam without any possible continuation
-    log_probs: Tensor  # (live, width) totals, largest first; -inf in such a beam
-    coverage: Tensor | None  # (live, width, source_time) attention summed over the labels, with a coverage term only
-    source_lengths: Tensor  # (live,)
-    finished_counts: Tensor  # (live,)
-    kept: Kept
-    done: Tensor  # (live,): what is kept does not change any more
-    limits: LengthLimits
-    state: Any
-    memory: Any
-
-    def select(self, rows: Tensor) -> _Live:
-        """Only these sentences."""
-        width = self.tokens.shape[1]
-        beam_rows = (rows[:, None] * width + torch.arange(width, device=rows.device)).flatten()
-        return _Live(
-            sentences=self.sentences[rows],
-            tokens=self.tokens[rows],
-            log_probs=self.log_probs[rows],
-            coverage=None if self.coverage is None else self.coverage[rows],
-            source_lengths=self.source_lengths[rows],
-            finished_counts=self.finished_counts[rows],
-            kept=self.kept.select(rows),
-            done=self.done[rows],
-            limits=self.limits.select(rows),
-            state=self.state.select(beam_rows),
-            memory=self.memory.select(rows),
-        )
+    task: SearchTask
+    config: BeamConfig
+    scorer: Scorer
+    width: int  # of one beam
+    find: FindCandidates
+    groups: int = 1  # beams per sentence
 
 
 class _Scored(NamedTuple):
     """One step of the model, seen from the search; `width before` is 1 at the first position."""
 
-    candidates: Candidates  # (live, 2 × width), best first
-    candidate_log_probs: Tensor | None  # (live, 2 × width) of the new label alone, on request
+    candidates: Candidates  # (live, at least width), best first
+    totals: Totals  # of the candidates
+    candidate_log_probs: Tensor | None  # of the new label alone, on request
     eos_log_probs: Tensor | None  # (live, width before), on request
     attention: Tensor | None  # (live, width before, source_time)
     state: Any  # rows = live × width before
 
 
-class _Choice(NamedTuple):
+class Choice(NamedTuple):
     """Which candidates finish, and which go on."""
 
     finishes: Tensor  # (live, width) bool over the first `width` candidates
@@ -79,118 +63,136 @@ class _Choice(NamedTuple):
 
 def beam_search(task: SearchTask, config: BeamConfig) -> list[list[Hypothesis]]:
     """Up to n_best hypotheses per sentence, best first, in the order of the batch."""
-    scorer = Scorer(
-        length_divisors(config.length_penalty, config.alpha or 0.0, task.limits.longest, task.device), config.beta
-    )
-    live = _start(task, config)
+
+    def find(live: Live, compared: Tensor) -> Candidates:
+        required = live.constraints.required
+        if required is not None:
+            return allocated_candidates(compared, live.totals.compared, config.beam_width, required, task.ids.pad)
+        return best_candidates(compared, live.totals.compared, live.finished_counts, config.beam_width, config)
+
+    plan = Plan(task, config, config.scorer(task.limits.longest, task.device), config.beam_width, find)
+    return run(plan).hypotheses(task.ids, task.source_lengths)
+
+
+def run(plan: Plan) -> History:
+    """Search until every sentence is done."""
+    task, config = plan.task, plan.config
+    live = start(task, config.n_best, plan.groups)
     history = History(task.details)
     between_looks = steps_between_looks(task.device)
     for position in range(1, task.limits.longest + 1):
-        scored = _score(live, task, config, position)
-        choice = _choose(scored.candidates, config.beam_width, task.ids.eos)
-        live, step = _advance(live, scored, choice, scorer, task, position)
-        live = replace(live, done=_is_done(live, scorer, config, position))
+        scored = _score(live, plan, position)
+        choice = choose(scored.candidates, plan.width, task.ids)
+        live, step = _advance(live, scored, choice, plan, position)
+        live = replace(live, done=_is_done(live, plan, position))
         history.steps.append(step)
         last = position == task.limits.longest
         if last or position % between_looks == 0:
-            remaining = _release(live, history, position, last)
+            remaining = _release(live, history, plan.groups, position, last)
             if remaining is None:
                 break
             live = remaining
-    return history.hypotheses(task.ids, task.source_lengths)
+    return history
 
 
-def _start(task: SearchTask, config: BeamConfig) -> _Live:
-    """One beam per sentence; the first choice makes it `beam_width`."""
-    count, device = len(task.source_lengths), task.device
-    return _Live(
-        sentences=torch.arange(count, device=device),
-        tokens=torch.full((count, 1), task.ids.bos, device=device),
-        log_probs=torch.zeros((count, 1), device=device),
-        coverage=None,
-        source_lengths=task.source_lengths.to(device),
-        finished_counts=torch.zeros(count, dtype=torch.int64, device=device),
-        kept=nothing_kept(count, config.n_best, device),
-        done=torch.zeros(count, dtype=torch.bool, device=device),
-        limits=task.limits,
-        state=task.state,
-        memory=task.memory,
-    )
+def best_candidates(
+    compared: Tensor, totals: Tensor, finished_counts: Tensor, width: int, config: BeamConfig
+) -> Candidates:
+    """As many of the best continuations as the way of finishing looks at; places of the beam that are taken: -inf."""
+    if config.finishing is Finishing.beside:
+        return top_candidates(compared, totals, 2 * width)
+    found = top_candidates(compared, totals, width)
+    if config.finishing is Finishing.in_place:
+        return found
+    is_taken = torch.arange(width, device=totals.device) >= width - finished_counts[:, None]
+    return found._replace(log_probs=found.log_probs.masked_fill(is_taken, -torch.inf))
 
 
-def _score(live: _Live, task: SearchTask, config: BeamConfig, position: int) -> _Scored:
+def choose(candidates: Candidates, width: int, ids: SpecialIds) -> Choice:
+    """An `eos` among the first `width` finishes; the first `width` others go on: a beam has but one `eos`."""
+    is_eos = candidates.tokens == ids.eos
+    finishes = is_eos[:, :width] & (candidates.log_probs[:, :width] != -torch.inf)
+    return Choice(finishes, is_eos.sort(dim=1, stable=True).indices[:, :width])
+
+
+def _score(live: Live, plan: Plan, position: int) -> _Scored:
     """Ask the model once, forbid what is forbidden, and find the best continuations."""
-    shape = live.tokens.shape
+    task, shape = plan.task, live.tokens.shape
     output = task.decoder.step(live.tokens.flatten(), live.state, live.memory)
-    if config.beta > 0 and output.attention is None:
+    if plan.config.beta > 0 and output.attention is None:
         raise ConfigurationError(
-            f"decoding.beta={config.beta} needs attention weights, but this decoder gives none. "
+            f"decoding.beta={plan.config.beta} needs attention weights, but this decoder gives none. "
             "Set decoding.beta=0 or choose model.decoder.context=attention."
         )
     log_probs = output.log_probs.unflatten(0, shape)
-    live.limits.constrain(log_probs, position, task.ids)
-    candidates = top_candidates(log_probs, live.log_probs, 2 * config.beam_width)
+    compared = live.constraints.constrain(log_probs, position)
+    candidates = plan.find(live, compared)
     alone = eos = None
     if task.details.token_log_probs:
-        alone = log_probs.flatten(1).gather(1, candidates.beams * log_probs.shape[2] + candidates.tokens)
+        alone = labels_alone(log_probs, candidates.beams, candidates.tokens)
         eos = log_probs[:, :, task.ids.eos].clone()
-    wants_attention = output.attention is not None and (config.beta > 0 or task.details.attention)
+    wants_attention = output.attention is not None and (plan.config.beta > 0 or task.details.attention)
     attention = output.attention.unflatten(0, shape) if wants_attention and output.attention is not None else None
-    return _Scored(candidates, alone, eos, attention, output.state)
+    totals = _totals(live, candidates, log_probs, compared, plan.groups > 1)
+    return _Scored(candidates, totals, alone, eos, attention, output.state)
 
 
-def _choose(candidates: Candidates, width: int, eos_id: int) -> _Choice:
-    """An `eos` among the first `width` finishes; the first `width` others go on: a beam has but one `eos`."""
-    is_eos = candidates.tokens == eos_id
-    finishes = is_eos[:, :width] & (candidates.log_probs[:, :width] != -torch.inf)
-    return _Choice(finishes, is_eos.sort(dim=1, stable=True).indices[:, :width])
+def _totals(live: Live, candidates: Candidates, log_probs: Tensor, compared: Tensor, is_grouped: bool) -> Totals:
+    """Of the candidates: the model's own, those scored, those compared; each added up only where it differs."""
+    _, beams, tokens = candidates
+    scored = with_labels(live.totals.scored, compared, beams, tokens) if is_grouped else candidates.log_probs
+    if not live.constraints.can_weigh:
+        return Totals(scored, scored, candidates.log_probs)
+    return Totals(with_labels(live.totals.log_probs, log_probs, beams, tokens), scored, candidates.log_probs)
 
 
-def _advance(
-    live: _Live, scored: _Scored, choice: _Choice, scorer: Scorer, task: SearchTask, position: int
-) -> tuple[_Live, Step]:
+def _advance(live: Live, scored: _Scored, choice: Choice, plan: Plan, position: int) -> tuple[Live, Step]:
     """Keep what finished, move every beam to its new end, and note the way back."""
-    candidates, width = scored.candidates, choice.going.shape[1]
-    log_probs, parents, tokens = (tensor.gather(1, choice.going) for tensor in candidates)
-    log_probs = log_probs.masked_fill(tokens == task.ids.eos, -torch.inf)  # where too few others were left
-    tokens = tokens.masked_fill(log_probs == -torch.inf, task.ids.pad)
-    covered = _covered(live, scored) if scorer.beta > 0 else None
-    ending_parents, ending_log_probs = candidates.beams[:, :width], candidates.log_probs[:, :width]
-    ending_coverage = _of_beams(covered, ending_parents)
+    ids, candidates = plan.task.ids, scored.candidates
+    parents, tokens = candidates.beams.gather(1, choice.going), candidates.tokens.gather(1, choice.going)
+    totals = scored.totals.gather(choice.going)
+    is_over = (tokens == ids.eos) | (totals.compared == -torch.inf)  # eos: where too few others were left
+    totals = totals.map(lambda each: each.masked_fill(is_over, -torch.inf))
+    tokens = tokens.masked_fill(is_over, ids.pad)
+    covered = _covered(live, scored) if plan.config.beta > 0 else None
     finishes = choice.finishes & ~live.done[:, None]
-    scores = scorer.scores(ending_log_probs, position, ending_coverage, live.source_lengths)
-    finished = Kept(
-        scores.masked_fill(~finishes, -torch.inf),
-        ending_log_probs,
-        torch.full_like(ending_parents, position - 1),
-        ending_parents,
-        torch.ones_like(finishes),
-    )
+    finished = _finished(live, scored, covered, finishes, plan, position)
     before = live.tokens.shape[1]
     rows = torch.arange(len(tokens), device=tokens.device)[:, None] * before + parents
     advanced = replace(
         live,
         tokens=tokens,
-        log_probs=log_probs,
+        totals=totals,
         coverage=_of_beams(covered, parents),
         finished_counts=live.finished_counts + finishes.sum(1),
+        top_finished=live.top_finished | finishes[:, 0],
         kept=live.kept.best_of(finished),
+        constraints=live.constraints.advance(tokens, parents),
         state=scored.state.select(rows.flatten()),
     )
-    if position in task.limits.endings:
-        advanced = _with_unfinished(advanced, live.limits.maximum == position, scorer, position)
-    step = Step(
-        live.sentences,
-        tokens,
+    if position in plan.task.limits.endings:
+        advanced = _with_unfinished(advanced, plan, position)
+    alone = None if scored.candidate_log_probs is None else scored.candidate_log_probs.gather(1, choice.going)
+    attention = scored.attention if plan.task.details.attention else None
+    return advanced, Step(live.places, tokens, parents, alone, scored.eos_log_probs, attention)
+
+
+def _finished(live: Live, scored: _Scored, covered: Tensor | None, finishes: Tensor, plan: Plan, position: int) -> Kept:
+    """The first `width` candidates as hypotheses that end here; those that do not finish score -inf."""
+    width = finishes.shape[1]
+    parents = scored.candidates.beams[:, :width]
+    totals = scored.totals.map(lambda each: each[:, :width])
+    scores = plan.scorer.scores(totals.scored, position, _of_beams(covered, parents), live.source_lengths)
+    return Kept(
+        scores.masked_fill(~finishes, -torch.inf),
+        totals.log_probs,
+        torch.full_like(parents, position - 1),
         parents,
-        None if scored.candidate_log_probs is None else scored.candidate_log_probs.gather(1, choice.going),
-        scored.eos_log_probs,
-        scored.attention if task.details.attention else None,
+        torch.ones_like(finishes),
     )
-    return advanced, step
 
 
-def _covered(live: _Live, scored: _Scored) -> Tensor:
+def _covered(live: Live, scored: _Scored) -> Tensor:
     """Attention summed over the labels, this step's included, of the beams before the choice."""
     assert scored.attention is not None
     return scored.attention if live.coverage is None else live.coverage + scored.attention
@@ -203,37 +205,46 @@ def _of_beams(coverage: Tensor | None, beams: Tensor) -> Tensor | None:
     return coverage.gather(1, beams[:, :, None].expand(-1, -1, coverage.shape[2]))
 
 
-def _with_unfinished(live: _Live, ends: Tensor, scorer: Scorer, position: int) -> _Live:
-    """Where a sentence ends (live,) and none of its hypotheses has finished, keep the live ones instead."""
-    beams = torch.arange(live.tokens.shape[1], device=ends.device).expand_as(live.tokens)
+def _with_unfinished(live: Live, plan: Plan, position: int) -> Live:
+    """Where a sentence ends at this position: its live hypotheses, instead of none or among those that finished."""
+    beams = torch.arange(live.tokens.shape[1], device=live.tokens.device).expand_as(live.tokens)
     unfinished = Kept(
-        scorer.scores(live.log_probs, position, live.coverage, live.source_lengths),
-        live.log_probs,
+        plan.scorer.scores(live.totals.scored, position, live.coverage, live.source_lengths, finished=False),
+        live.totals.log_probs,
         torch.full_like(beams, position),
         beams,
         torch.zeros_like(live.tokens, dtype=torch.bool),
     )
+    ends = live.constraints.limits.maximum == position
     nothing_finished = ends & (live.finished_counts == 0)
-    n_best = live.kept.scores.shape[1]
-    return replace(live, kept=unfinished.best(n_best).where(nothing_finished, live.kept))
+    kept = unfinished.best(live.kept.scores.shape[1]).where(nothing_finished, live.kept)
+    if plan.config.unfinished is Unfinished.compete:
+        competing = ends & ~live.done & ~nothing_finished
+        kept = live.kept.best_of(unfinished).where(competing, kept)
+    return replace(live, kept=kept)
 
 
-def _is_done(live: _Live, scorer: Scorer, config: BeamConfig, position: int) -> Tensor:
+def _is_done(live: Live, plan: Plan, position: int) -> Tensor:
     """(live,): at the maximum length, or nothing that matters can follow."""
-    if config.stop_rule() is StopRule.first_k:
-        enough = live.finished_counts >= config.beam_width
+    maximum, rule = live.constraints.limits.maximum, plan.config.stop_rule()
+    if rule is StopRule.first_k:
+        enough = live.finished_counts >= plan.width
+    elif rule is StopRule.top:
+        enough = live.top_finished & (live.finished_counts >= plan.config.n_best)
     else:
         worst = live.kept.scores[:, -1]
-        enough = (worst > -torch.inf) & (scorer.bound(live.log_probs[:, 0], live.limits.maximum) <= worst)
-    is_alone = (live.finished_counts > 0) & (live.log_probs[:, 0] == -torch.inf)  # no live hypothesis is left
-    return live.done | enough | is_alone | (live.limits.maximum <= position)
+        enough = (worst > -torch.inf) & (plan.scorer.bound(live.totals.scored.amax(1), maximum) <= worst)
+    is_alone = (live.finished_counts > 0) & (live.totals.compared.amax(1) == -torch.inf)  # no live one is left
+    return live.done | enough | is_alone | (maximum <= position)
 
 
-def _release(live: _Live, history: History, position: int, last: bool) -> _Live | None:
+def _release(live: Live, history: History, groups: int, position: int, last: bool) -> Live | None:
     """Let the sentences that are done leave; None when nobody stays."""
-    totals = torch.cat([live.log_probs, live.kept.log_probs], dim=1)
-    rows = departure(live.done, totals, live.sentences, position, last)
+    totals = torch.cat([live.totals.compared, live.kept.log_probs], dim=1).unflatten(0, (-1, groups)).flatten(1)
+    sentences = torch.div(live.places[::groups], groups, rounding_mode="floor")
+    rows = departure(live.done.unflatten(0, (-1, groups)).all(1), totals, sentences, position, last)
     if rows is None:
         return live
-    history.leave(live.sentences[rows.leaving], live.kept.select(rows.leaving))
-    return live.select(rows.staying) if len(rows.staying) else None
+    leaving = beams_of(rows.leaving, groups)
+    history.leave(live.places[leaving], live.kept.select(leaving))
+    return live.select(rows.staying, groups) if len(rows.staying) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from seq2seq_lightning.errors import ConfigurationError
@@ -25,7 +25,11 @@ class DecodingConfig:
     max_length_ratio: float = 2.0
     max_length_offset: int = 50  # 2 × source + 50 holds the longest SCAN output (9 words → 48 actions)
     min_length: int = 0  # `eos` is forbidden at earlier positions; 0 and 1 allow the empty output
+    eos_at_maximum: bool = False  # nothing but `eos` at the maximum length, instead of cutting the output there
     forced_length: ForcedLength = ForcedLength.free  # free | reference (evaluation only: it looks at the answer)
+    no_repeat_ngram: int = 0  # no n-gram of this size is written twice; 0: off
+    repetition_penalty: float = 1.0  # log p of a token written before is multiplied by this; 1: off; CTRL: 1.2
+    banned: list[str] = field(default_factory=list)  # words or phrases never written, as the target side cuts them
     batch_size: int = 128  # sentences searched at once
 
     def __post_init__(self) -> None:
@@ -52,5 +56,18 @@ class DecodingConfig:
                 f"decoding.min_length={self.min_length} is larger than decoding.max_length={self.max_length}. "
                 "Lower the first or raise the second."
             )
+        if self.no_repeat_ngram < 0:
+            yield f"decoding.no_repeat_ngram={self.no_repeat_ngram} is negative. Set it to 1 or more, or to 0 for off."
+        if not self.repetition_penalty >= 1.0:
+            yield (
+                f"decoding.repetition_penalty={self.repetition_penalty} would reward repetition. "
+                "Set it to 1 (off) or more."
+            )
+        if not all(phrase.strip() for phrase in self.banned):
+            yield "decoding.banned holds an empty phrase. Leave it out."
         if self.batch_size < 1:
             yield f"decoding.batch_size={self.batch_size} searches nothing. Set it to 1 or more."
+
+    def serves_required(self) -> bool:
+        """Whether the strategy can meet required phrases."""
+        return False

@@ -1,4 +1,4 @@
-"""Greedy search: at each position the most probable token, until `eos` or the maximum length."""
+"""Greedy search: at each position the most probable token that is allowed, until `eos` or the maximum length."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seq2seq_lightning.decoding.config import DecodingConfig
-from seq2seq_lightning.decoding.constraints import LengthLimits
+from seq2seq_lightning.decoding.constraints.composed import Constraints
 from seq2seq_lightning.decoding.departures import departure, steps_between_looks
 from seq2seq_lightning.decoding.history import History, Kept, Step
 from seq2seq_lightning.decoding.protocol import Hypothesis
@@ -18,7 +18,8 @@ from seq2seq_lightning.decoding.task import SearchTask
 
 @dataclass
 class GreedyConfig(DecodingConfig):
-    """The most probable token at each position; of equal ones the lowest id. The score is the log-probability."""
+    """The most probable token at each position; of equal ones the lowest id. The score is the log-probability, with
+    the repetition penalty if there is one."""
 
     name: str = "greedy"
 
@@ -30,10 +31,11 @@ class _Live:
     sentences: Tensor  # places in the batch
     tokens: Tensor  # written last
     log_probs: Tensor  # totals
+    scores: Tensor  # the same, or, under a repetition penalty, what it makes of them
     token_counts: Tensor  # eos not counted
     finished: Tensor  # wrote eos
     done: Tensor  # finished, at its maximum length, or without a possible token: nothing changes any more
-    limits: LengthLimits
+    constraints: Constraints
     state: Any
     memory: Any
 
@@ -43,10 +45,11 @@ class _Live:
             sentences=self.sentences[rows],
             tokens=self.tokens[rows],
             log_probs=self.log_probs[rows],
+            scores=self.scores[rows],
             token_counts=self.token_counts[rows],
             finished=self.finished[rows],
             done=self.done[rows],
-            limits=self.limits.select(rows),
+            constraints=self.constraints.select(rows),
             state=self.state.select(rows),
             memory=self.memory.select(rows),
         )
@@ -54,7 +57,7 @@ class _Live:
     def kept(self, rows: Tensor) -> Kept:
         """What these rows found, as n-best lists of one."""
         beams = torch.zeros_like(rows)
-        fields = (self.log_probs[rows], self.log_probs[rows], self.token_counts[rows], beams, self.finished[rows])
+        fields = (self.scores[rows], self.log_probs[rows], self.token_counts[rows], beams, self.finished[rows])
         return Kept(*(tensor[:, None] for tensor in fields))
 
 
@@ -80,14 +83,16 @@ def greedy_search(task: SearchTask, config: GreedyConfig) -> list[list[Hypothesi
 def _start(task: SearchTask) -> _Live:
     count, device = len(task.source_lengths), task.device
     no = torch.zeros(count, dtype=torch.bool, device=device)
+    zero = torch.zeros(count, device=device)
     return _Live(
         sentences=torch.arange(count, device=device),
         tokens=torch.full((count,), task.ids.bos, device=device),
-        log_probs=torch.zeros(count, device=device),
+        log_probs=zero,
+        scores=zero,
         token_counts=torch.zeros(count, dtype=torch.int64, device=device),
         finished=no,
         done=no,
-        limits=task.limits,
+        constraints=task.constraints,
         state=task.state,
         memory=task.memory,
     )
@@ -96,27 +101,37 @@ def _start(task: SearchTask) -> _Live:
 def _advance(live: _Live, task: SearchTask, position: int) -> tuple[_Live, Step]:
     """Write one token per sentence; sentences that are done stay as they are."""
     output = task.decoder.step(live.tokens, live.state, live.memory)
-    live.limits.constrain(output.log_probs[:, None], position, task.ids)
-    log_probs, tokens = output.log_probs.max(dim=1)  # the first of equal ones
-    is_dead = log_probs == -torch.inf
+    log_probs = output.log_probs[:, None]
+    compared = live.constraints.constrain(log_probs, position)
+    best, tokens = compared[:, 0].max(dim=1)  # the first of equal ones
+    is_dead = best == -torch.inf
+    chosen = best if compared is log_probs else output.log_probs.gather(1, tokens[:, None])[:, 0]
     tokens = tokens.masked_fill(is_dead, task.ids.pad)
     is_eos = tokens == task.ids.eos
     step = Step(
         live.sentences,
         tokens[:, None],
         torch.zeros_like(tokens)[:, None],
-        log_probs[:, None] if task.details.token_log_probs else None,
-        log_probs[:, None] if task.details.token_log_probs else None,
+        chosen[:, None] if task.details.token_log_probs else None,
+        chosen[:, None] if task.details.token_log_probs else None,
         output.attention[:, None] if task.details.attention and output.attention is not None else None,
     )
-    totals = live.log_probs + log_probs
+    totals = _add(live.log_probs, chosen, live.done)
     advanced = replace(
         live,
         tokens=tokens,
-        log_probs=torch.where(live.done, live.log_probs.to(totals.dtype), totals),
+        log_probs=totals,
+        scores=_add(live.scores, best, live.done) if live.constraints.can_weigh else totals,
         token_counts=live.token_counts + (~live.done & ~is_eos),
         finished=live.finished | (~live.done & is_eos),
-        done=live.done | is_eos | is_dead | (live.limits.maximum <= position),
+        done=live.done | is_eos | is_dead | (live.constraints.limits.maximum <= position),
+        constraints=live.constraints.advance(tokens[:, None]),
         state=output.state,
     )
     return advanced, step
+
+
+def _add(totals: Tensor, log_probs: Tensor, done: Tensor) -> Tensor:
+    """The totals with one more label, at least in float32; those of sentences that are done stay."""
+    added = totals + log_probs
+    return torch.where(done, totals.to(added.dtype), added)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq_lightning.decoding.constraints import LengthLimits
+from seq2seq_lightning.decoding.constraints.composed import Constraints
+from seq2seq_lightning.decoding.constraints.length import LengthLimits
 from seq2seq_lightning.decoding.protocol import Details, SpecialIds, StepDecoder
 
 
@@ -21,9 +22,14 @@ class SearchTask:
     state: Any  # `State`, one row per sentence
     memory: Any  # `Memory`, one entry per sentence
     source_lengths: Tensor  # (sentences,) int64 on the CPU: the positions that attention weighs
-    limits: LengthLimits  # on the model's device
+    constraints: Constraints  # on the model's device, before the first position
     ids: SpecialIds
     details: Details
+
+    @property
+    def limits(self) -> LengthLimits:
+        """How short and how long outputs may be."""
+        return self.constraints.limits
 
     @property
     def device(self) -> torch.device:

@@ -37,4 +37,6 @@ def test_a_position_that_was_never_attended_stays_finite() -> None:
 
 
 def test_the_bound_divides_by_the_longest() -> None:
-    assert best_possible(torch.tensor([-6.0, -6.0]), torch.tensor([2.0, 3.0])).tolist() == [-3.0, -2.0]
+    totals, divisors, most = torch.tensor([-6.0, -6.0]), torch.tensor([2.0, 3.0]), torch.tensor([4, 8])
+    assert best_possible(totals, divisors, most).tolist() == [-3.0, -2.0]
+    assert best_possible(totals, divisors, most, reward=0.5).tolist() == [-1.0, 2.0]

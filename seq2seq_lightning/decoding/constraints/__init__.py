@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seq2seq_lightning.decoding.constraints.constraint import Constraint
 from seq2seq_lightning.decoding.constraints.length import LengthLimits
 
-__all__ = ["LengthLimits"]
+__all__ = ["Constraint", "LengthLimits"]

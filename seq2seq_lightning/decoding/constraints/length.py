@@ -32,6 +32,17 @@ class LengthLimits:
             self, minimum=self.minimum[sentences], maximum=self.maximum[sentences], forced=self.forced[sentences]
         )
 
+    def check_prefixes(self, lengths: Sequence[int]) -> None:
+        """Refuse a forced prefix that leaves no room (lengths: tokens per sentence); before the search only."""
+        forced, maxima = self.forced.tolist(), self.maximum.tolist()
+        for place, (length, most, ends) in enumerate(zip(lengths, maxima, forced, strict=True)):
+            room = most - int(ends and self.with_eos)
+            if length > room:
+                raise ConfigurationError(
+                    f"The prefix of sentence {place} of the batch has {length} tokens, but its output has room for "
+                    f"{room}. Shorten it, or raise decoding.max_length."
+                )
+
     def constrain(self, log_probs: Tensor, position: int, ids: SpecialIds) -> None:
         """Write -inf where a token is forbidden at this position (from 1); `pad` and `bos` always are.
 
@@ -76,11 +87,11 @@ def length_limits(
     return LengthLimits(
         minimum=torch.tensor(minima, device=device),
         maximum=torch.tensor(maxima, device=device),
-        forced=torch.tensor([limit is not None for limit in forced], device=device),
+        forced=torch.tensor([limit is not None or config.eos_at_maximum for limit in forced], device=device),
         longest=max(maxima),
         endings=frozenset(maxima),
         latest_minimum=max(minima),
-        any_forced=any(limit is not None for limit in forced),
+        any_forced=config.eos_at_maximum or any(limit is not None for limit in forced),
         with_eos=with_eos,
     )
 
