@@ -30,7 +30,7 @@ def task(composed: DictConfig) -> float | None:
     """One job of a sweep, or the run of this command."""
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         return train_task(composed)
-    overrides = HydraConfig.get().overrides.task
+    overrides = list(HydraConfig.get().overrides.task)
     config = Config.from_plain(plain(composed))
     if config.debug is not None:
         debug(config, overrides)
@@ -50,7 +50,7 @@ def debug(config: Config, overrides: list[str]) -> None:
     """Run the first batch in a folder that goes away again, and say what was seen."""
     assert config.debug is not None
     with TemporaryDirectory(prefix="seq2seq-debug-") as folder:
-        status = run_attached(share_threads(debugging_job(config, list(overrides), Path(folder))))
+        status = run_attached(share_threads(debugging_job(config, overrides, Path(folder))))
         if status != 0:
             sys.exit(status)
         print(report(config.debug, Path(folder)))
