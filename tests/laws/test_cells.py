@@ -6,6 +6,7 @@ papers in ``tests.models.cell_references``.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -183,16 +184,25 @@ def test_a_bridge_reaches_the_outputs(config: CellConfig) -> None:
 
 
 @EACH
-def test_half_precision_is_close_and_finite(config: CellConfig) -> None:
+@pytest.mark.parametrize("disturbed", [False, True])
+def test_half_precision_is_close_forward_and_backward(config: CellConfig, disturbed: bool) -> None:
     cell, inputs, _ = made(config)
     cell.float()
-    values = inputs.detach().float()
-    expected, _ = cell.unroll(values, cell.initial_state(3, values), LENGTHS)
-    with torch.autocast("cpu", torch.bfloat16):
-        found, state = cell.unroll(values, cell.initial_state(3, values), LENGTHS)
-        cell.step(values[:, 0], state)
-        cell.begin(3, 2)(values[:, 0], state)
-    torch.testing.assert_close(found[REAL].float(), expected[REAL], rtol=0.05, atol=0.05)
+    values, noise = inputs.detach().float(), noise_of(cell, zoneout=0.3) if disturbed else None
+    exact: list[Tensor] = []
+    for is_half in (False, True):
+        cell.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
+            start = cell.initial_state(3, values)
+            unroll = cell.unroll if noise is None else partial(cell.unroll_under, noise)
+            outputs, state = unroll(values, start, LENGTHS)
+            cell.step(values[:, 0], state)
+        outputs[REAL].float().sum().backward()
+        found = [outputs[REAL].float(), *(parameter.grad for parameter in cell.parameters())]
+        for one, other in zip(found, exact or found, strict=True):
+            assert one is not None and one.dtype is torch.float32
+            torch.testing.assert_close(one, other, rtol=0.1, atol=0.1)
+        exact = [value.detach().clone() for value in found if value is not None]
 
 
 @pytest.mark.parametrize("config", [SLSTMConfig(), MLSTMConfig()], ids=str)
