@@ -42,6 +42,11 @@ class Plan:
     find: FindCandidates
     groups: int = 1  # beams per sentence
 
+    @property
+    def n_best(self) -> int:
+        """Hypotheses that one beam keeps."""
+        return min(self.config.n_best, self.width)
+
 
 class _Scored(NamedTuple):
     """One step of the model, seen from the search; `width before` is 1 at the first position."""
@@ -76,8 +81,8 @@ def beam_search(task: SearchTask, config: BeamConfig) -> list[list[Hypothesis]]:
 
 def run(plan: Plan) -> History:
     """Search until every sentence is done."""
-    task, config = plan.task, plan.config
-    live = start(task, config.n_best, plan.groups)
+    task = plan.task
+    live = start(task, plan.n_best, plan.groups)
     history = History(task.details)
     between_looks = steps_between_looks(task.device)
     for position in range(1, task.limits.longest + 1):
@@ -230,7 +235,7 @@ def _is_done(live: Live, plan: Plan, position: int) -> Tensor:
     if rule is StopRule.first_k:
         enough = live.finished_counts >= plan.width
     elif rule is StopRule.top:
-        enough = live.top_finished & (live.finished_counts >= plan.config.n_best)
+        enough = live.top_finished & (live.finished_counts >= plan.n_best)
     else:
         worst = live.kept.scores[:, -1]
         enough = (worst > -torch.inf) & (plan.scorer.bound(live.totals.scored.amax(1), maximum) <= worst)

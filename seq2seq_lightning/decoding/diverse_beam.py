@@ -4,7 +4,8 @@
 At each position the groups choose one after the other. A group chooses by log-probability minus `diversity` times the
 number of hypotheses of earlier groups that went on with the same token at this position, and carries what was
 subtracted along, as the authors' program does. The scores of hypotheses are the model's own: diversity decides what is
-looked at, not what it is worth. Each group ends by the stop rule of a beam of its width, and one group is beam search.
+looked at, not what it is worth. Each group is a beam of its width that ends by its own stop rule; one group is beam
+search. Groups may find the same output, which is returned once.
 """
 
 from __future__ import annotations

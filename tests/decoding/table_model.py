@@ -15,7 +15,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seq2seq_lightning.decoding import BeamConfig, DecodingConfig, Hypothesis, LengthPenalty, SpecialIds, search
+from seq2seq_lightning.decoding import (
+    Automaton,
+    BeamConfig,
+    DecodingConfig,
+    Hypothesis,
+    LengthPenalty,
+    Requests,
+    SpecialIds,
+    StopRule,
+    search,
+)
+from seq2seq_lightning.decoding.scoring import Finishing, LengthCount, Unfinished
 
 IDS = SpecialIds(pad=0, bos=1, eos=2)
 ROWS = 4096
@@ -98,10 +109,11 @@ def run(
     lengths: Sequence[int] | None = None,
     **wanted: object,
 ) -> list[list[Hypothesis]]:
-    """Search these sentences in one batch."""
+    """Search these sentences in one batch; the noise of each is that of its seed."""
     source_time = wanted.pop("source_time", None)
     state, memory, source_lengths = model.start(seeds, lengths or [3] * len(seeds), source_time)  # type: ignore[arg-type]
     ids = wanted.pop("ids", IDS)
+    wanted.setdefault("places", torch.tensor(seeds))
     return search(model, state, memory, source_lengths, config, ids, **wanted)  # type: ignore[arg-type]
 
 
@@ -125,14 +137,77 @@ def rescored(model: TableModel, seed: int, length: int, labels: Sequence[int], b
     return Scored(log_probs, attention)
 
 
-def score_by_hand(config: DecodingConfig, scored: Scored) -> float:
-    """total ÷ penalty + coverage, from the formulas of the papers, in plain Python."""
-    total, n = sum(scored.log_probs), len(scored.log_probs)  # added in order, as a search does, so that ties stay ties
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of one sentence, and, in plain Python, what follows from it and from the settings."""
+
+    prefix: tuple[int, ...] = ()
+    required: tuple[tuple[int, ...], ...] = ()
+    allowed: Automaton | None = None
+    banned: tuple[tuple[int, ...], ...] = ()
+
+    def may(self, written: Sequence[int], token: int, config: DecodingConfig, ids: SpecialIds = IDS) -> bool:
+        """Whether the token may follow what was written; length limits are left to the caller."""
+        if len(written) < len(self.prefix):
+            return token == self.prefix[len(written)]
+        if token in (ids.pad, ids.bos):
+            return False
+        if token == ids.eos:
+            has_all = all(contains(written, phrase) for phrase in self.required)
+            return has_all and (self.allowed is None or self.allowed.accepts(written))
+        output, n = [*written, token], config.no_repeat_ngram
+        return (
+            not any(tuple(output[-len(phrase) :]) == phrase for phrase in self.banned)
+            and not (n and len(output) > n and contains(output[:-1], output[-n:]))
+            and (self.allowed is None or self.allowed.after(output) is not None)
+        )
+
+    def permits(self, output: Sequence[int], config: DecodingConfig, ids: SpecialIds = IDS) -> bool:
+        """Whether the output, without eos, may be written and ended."""
+        if len(output) < len(self.prefix):
+            return False
+        return all(self.may(output[:place], token, config) for place, token in enumerate([*output, ids.eos]))
+
+    @staticmethod
+    def of_batch(asked: Sequence[Asked]) -> Requests:
+        """The request of these sentences; what is banned is banned for all."""
+        return Requests(
+            prefixes=[each.prefix for each in asked],
+            required=[each.required for each in asked] if any(each.required for each in asked) else None,
+            allowed=[each.allowed for each in asked],
+            banned=asked[0].banned,
+        )
+
+
+NOTHING_ASKED = Asked()
+
+
+def contains(output: Sequence[int], phrase: Sequence[int]) -> bool:
+    """Whether the phrase stands in the output, its tokens side by side."""
+    starts = range(len(output) - len(phrase) + 1)
+    return any(tuple(output[start : start + len(phrase)]) == tuple(phrase) for start in starts)
+
+
+def scored_total(config: DecodingConfig, log_probs: Sequence[float], labels: Sequence[int], asked: Asked) -> float:
+    """The sum that is scored: repeated labels behind the prefix cost θ times as much."""
+    total = 0.0  # added in order, as a search does, so that ties stay ties
+    for place, (log_prob, label) in enumerate(zip(log_probs, labels, strict=True)):
+        is_repeat = place >= len(asked.prefix) and label in labels[:place]
+        total += log_prob * config.repetition_penalty if is_repeat else log_prob
+    return total
+
+
+def score_by_hand(
+    config: DecodingConfig, scored: Scored, labels: Sequence[int], finished: bool, asked: Asked = NOTHING_ASKED
+) -> float:
+    """total ÷ penalty + coverage + reward, from the formulas of the papers, in plain Python."""
+    total, n = scored_total(config, scored.log_probs, labels, asked), len(labels)
     if not isinstance(config, BeamConfig):
         return total
-    alpha = config.alpha or 0.0
-    divisors = {LengthPenalty.none: 1.0, LengthPenalty.average: n**alpha, LengthPenalty.gnmt: ((5 + n) / 6) ** alpha}
-    score = total / divisors[config.length_penalty]
+    n += {LengthCount.labels: 0, LengthCount.tokens: -int(finished), LengthCount.with_bos: 1}[config.length_counts]
+    alpha, m = config.alpha or 0.0, max(n, 1)
+    divisors = {LengthPenalty.none: 1.0, LengthPenalty.average: m**alpha, LengthPenalty.gnmt: ((5 + m) / 6) ** alpha}
+    score = total / divisors[config.length_penalty] + config.word_reward * n
     if config.beta:
         covered = [sum(weights) for weights in zip(*scored.attention, strict=True)]
         score += config.beta * sum(math.log(min(each, 1.0)) for each in covered)
@@ -147,32 +222,51 @@ def every_output(vocab: int, shortest: int, longest: int, ids: SpecialIds = IDS)
 
 
 def best_by_loop(
-    model: TableModel, seed: int, length: int, config: BeamConfig, longest: int, finished_enough: float = math.inf
+    model: TableModel,
+    seed: int,
+    length: int,
+    config: BeamConfig,
+    longest: int,
+    stop: StopRule | None = None,
+    asked: Asked = NOTHING_ASKED,
 ) -> list[tuple[list[int], bool, float]]:
-    """The beam search of the docstring in plain Python, one sentence, that goes on until `finished_enough` finished.
+    """The beam search of the docstring in plain Python, one sentence; it goes on to the end unless told to stop.
 
     Returns the n-best (tokens, finished, score).
     """
     width, vocab = config.beam_width, model.table.shape[1]
     live: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
-    finished: list[tuple[tuple[int, ...], float]] = []
+    finished: list[tuple[int, ...]] = []
+    top_finished = False
     for position in range(1, longest + 1):
         candidates = []
-        for beam, (prefix, total) in enumerate(live):
-            row = [rescored(model, seed, length, [*prefix, token]).log_probs[-1] for token in range(vocab)]
-            for token, log_prob in enumerate(row):
-                if token in (IDS.pad, IDS.bos) or (token == IDS.eos and position < config.min_length):
+        for beam, (prefix, _) in enumerate(live):
+            for token in range(vocab):
+                if not asked.may(prefix, token, config) or (token == IDS.eos and position < config.min_length):
                     continue
-                candidates.append((-(total + log_prob), beam, token, (*prefix, token)))
+                if config.eos_at_maximum and position == longest and token != IDS.eos:
+                    continue
+                labels = (*prefix, token)
+                total = scored_total(config, rescored(model, seed, length, labels).log_probs, labels, asked)
+                candidates.append((-total, beam, token, labels))
         candidates.sort()
-        best = candidates[: 2 * width]
-        ended = [prefix for _, _, token, prefix in best[:width] if token == IDS.eos]
-        finished += [(labels[:-1], score_by_hand(config, rescored(model, seed, length, labels))) for labels in ended]
-        live = [(prefix, -negative) for negative, _, token, prefix in best if token != IDS.eos][:width]
-        if len(finished) >= finished_enough:
+        room = width - len(finished) if config.finishing is Finishing.narrowing else width
+        best = candidates[: 2 * width if config.finishing is Finishing.beside else max(room, 0)]
+        ended = [labels for _, _, token, labels in best[:width] if token == IDS.eos]
+        top_finished |= bool(best) and best[0][2] == IDS.eos
+        finished += ended
+        live = [(labels, -negative) for negative, _, token, labels in best if token != IDS.eos][:width]
+        if stop is StopRule.first_k and len(finished) >= width and position < longest:
+            live = []
+        if stop is StopRule.top and top_finished and len(finished) >= config.n_best and position < longest:
+            live = []
+        if not live:
             break
-    found = [(list(tokens), True, score) for tokens, score in finished]
-    if not found:
-        scores = [score_by_hand(config, rescored(model, seed, length, prefix)) for prefix, _ in live]
-        found = [(list(prefix), False, score) for (prefix, _), score in zip(live, scores, strict=True)]
-    return sorted(found, key=lambda each: -each[2])[: config.n_best]
+    found = [(labels, True) for labels in finished]
+    if not found or config.unfinished is Unfinished.compete:
+        found += [(labels, False) for labels, _ in live]
+    scored = []
+    for labels, is_finished in found:
+        score = score_by_hand(config, rescored(model, seed, length, labels), labels, is_finished, asked)
+        scored.append((list(labels[: len(labels) - is_finished]), is_finished, score))
+    return sorted(scored, key=lambda each: -each[2])[: config.n_best]

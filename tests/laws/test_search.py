@@ -22,7 +22,9 @@ from seq2seq_lightning.decoding import (
     beam,
     departures,
     greedy,
+    sampling,
 )
+from seq2seq_lightning.decoding.scoring import Finishing, LengthCount, Unfinished
 from tests.decoding.table_model import (
     IDS,
     TableModel,
@@ -47,14 +49,21 @@ vocabularies = st.integers(4, 6)
 def beam_configs(draw: st.DrawFn, stop: StopRule | None = None, widest: int = 6) -> BeamConfig:
     width = draw(st.integers(1, widest))
     penalty, alpha = draw(penalties)
-    longest = draw(st.integers(1, 5))
+    longest, reward = draw(st.integers(1, 5)), draw(st.sampled_from([0.0, 0.7]))
+    counts = draw(st.sampled_from(LengthCount)) if alpha or reward else LengthCount.labels
+    forced = draw(st.booleans())
     return BeamConfig(
         beam_width=width,
         n_best=draw(st.integers(1, width)),
         length_penalty=penalty,
         alpha=alpha,
         beta=draw(st.sampled_from([0.0, 0.3])),
+        word_reward=reward,
+        length_counts=counts,
         stop=stop or draw(st.sampled_from(StopRule)),
+        finishing=draw(st.sampled_from(Finishing)),
+        unfinished=Unfinished.fallback if forced else draw(st.sampled_from(Unfinished)),
+        eos_at_maximum=forced,
         max_length=longest,
         min_length=draw(st.integers(0, longest)),
     )
@@ -71,6 +80,13 @@ def searches() -> list[DecodingConfig]:
         ]
     ]
     return [kind(max_length=9) for kind in SEARCHES] + settings_of_beam
+
+
+def greedy_like(config: DecodingConfig) -> GreedyConfig:
+    """Greedy search under the same limits."""
+    return GreedyConfig(
+        max_length=config.max_length, min_length=config.min_length, eos_at_maximum=config.eos_at_maximum
+    )
 
 
 def labels_of(hypothesis: Hypothesis, ids: SpecialIds = IDS) -> list[int]:
@@ -113,7 +129,9 @@ def test_a_wide_enough_beam_equals_enumeration(
         min_length=0 if forced else shortest,
     )
     found = run(model, [seed], config, forced_lengths=[longest] if forced else None)[0]
-    scored = [(score_by_hand(config, rescored(model, seed, 3, [*output, IDS.eos])), output) for output in outputs]
+    ended = [[*output, IDS.eos] for output in outputs]
+    scores = [score_by_hand(config, rescored(model, seed, 3, labels), labels, finished=True) for labels in ended]
+    scored = list(zip(scores, outputs, strict=True))
     best = sorted(scored, reverse=True)[:n_best]
     assert [hypothesis.tokens for hypothesis in found] == [list(output) for _, output in best]
     assert [hypothesis.score for hypothesis in found] == pytest.approx([score for score, _ in best], abs=1e-9)
@@ -144,15 +162,17 @@ def test_exact_stops_early_and_without_penalty_at_once() -> None:
 @given(
     seed=seeds,
     vocab=vocabularies,
-    config=beam_configs(stop=StopRule.first_k),
+    config=beam_configs(),
     quantum=st.sampled_from([None, 0.5, 4.0]),
+    stop=st.sampled_from([StopRule.first_k, StopRule.top]),
 )
-def test_first_k_and_ties_follow_the_written_rule(
-    seed: int, vocab: int, config: BeamConfig, quantum: float | None
+def test_first_k_top_and_ties_follow_the_written_rule(
+    seed: int, vocab: int, config: BeamConfig, quantum: float | None, stop: StopRule
 ) -> None:
     assume(quantum is None or config.beta == 0)  # summed weights round differently in the loop: no exact ties
+    config.stop = stop
     model = random_model(seed, vocab, quantum=quantum)
-    expected = best_by_loop(model, seed, 3, config, config.max_length or 0, config.beam_width)
+    expected = best_by_loop(model, seed, 3, config, config.max_length or 0, stop)
     assert_same(run(model, [seed], config)[0], expected)
 
 
@@ -167,14 +187,15 @@ def test_every_score_equals_independent_rescoring(seed: int, vocab: int, config:
     model = random_model(seed, vocab)
     lengths = [1, 4, 6]
     places = [seed, seed + 1, seed + 2]
-    for plan in (config, GreedyConfig(max_length=config.max_length, min_length=config.min_length)):
+    for plan in (config, greedy_like(config)):
         found = run(model, places, plan, lengths=lengths, with_token_log_probs=True, with_attention=True)
         for place, length, best in zip(places, lengths, found, strict=True):
             for hypothesis in best:
                 scored = rescored(model, place, length, labels_of(hypothesis))
                 assert hypothesis.token_log_probs == pytest.approx(scored.log_probs, abs=1e-9)
                 assert hypothesis.log_prob == pytest.approx(math.fsum(scored.log_probs), abs=1e-9)
-                assert hypothesis.score == pytest.approx(score_by_hand(plan, scored), abs=1e-9)
+                score = score_by_hand(plan, scored, labels_of(hypothesis), hypothesis.finished)
+                assert hypothesis.score == pytest.approx(score, abs=1e-9)
                 assert hypothesis.attention is not None
                 assert len(hypothesis.attention) == len(scored.attention)
                 for row, expected in zip(hypothesis.attention, scored.attention, strict=True):
@@ -220,6 +241,7 @@ def test_when_search_looks_changes_nothing_but_the_work(config: DecodingConfig) 
     with (
         mock.patch.object(greedy, "steps_between_looks", return_value=7),
         mock.patch.object(beam, "steps_between_looks", return_value=7),
+        mock.patch.object(sampling, "steps_between_looks", return_value=7),
         mock.patch.object(departures, "WORTH_LEAVING", 1),
     ):
         rarely = run(model, list(range(40)), config)
@@ -243,10 +265,9 @@ def test_finished_sentences_leave_the_batch(config: DecodingConfig) -> None:
 @CASES
 @given(seed=seeds, vocab=vocabularies, config=beam_configs(stop=StopRule.first_k, widest=1))
 def test_beam_one_equals_greedy(seed: int, vocab: int, config: BeamConfig) -> None:
-    config.beta = 0.0
+    config.beta, config.unfinished = 0.0, Unfinished.fallback  # what is cut would compete with what has finished
     model = random_model(seed, vocab)
-    plain = GreedyConfig(max_length=config.max_length, min_length=config.min_length)
-    for one, other in zip(run(model, range(8), config), run(model, range(8), plain), strict=True):
+    for one, other in zip(run(model, range(8), config), run(model, range(8), greedy_like(config)), strict=True):
         assert one[0].tokens == other[0].tokens
         assert one[0].finished == other[0].finished
         assert one[0].log_prob == pytest.approx(other[0].log_prob, abs=1e-12)
@@ -262,7 +283,7 @@ def test_n_best_lists_are_sorted_distinct_and_clean(
         scores = [hypothesis.score for hypothesis in best]
         assert scores == sorted(scores, reverse=True)
         assert len({tuple(hypothesis.tokens) for hypothesis in best}) == len(best)
-        assert len({hypothesis.finished for hypothesis in best}) == 1
+        assert len({hypothesis.finished for hypothesis in best}) == 1 or config.unfinished is Unfinished.compete
         for hypothesis in best:
             assert not {IDS.pad, IDS.bos, IDS.eos} & set(hypothesis.tokens)
             assert config.min_length <= len(labels_of(hypothesis)) <= (config.max_length or 0)
@@ -275,7 +296,7 @@ def test_ties_are_deterministic_and_go_to_the_lowest_ids(config: DecodingConfig)
     model = TableModel(uniform, torch.ones(4096, 3, dtype=torch.float64))
     ids = SpecialIds(pad=4, bos=5, eos=3)  # words 0 to 2 come before eos
     alone = run(model, [0], config, ids=ids)[0]
-    together = run(model, list(range(9)), config, ids=ids)
+    together = run(model, list(range(9)), config, ids=ids, places=torch.zeros(9, dtype=torch.int64))
     assert all([hypothesis.tokens for hypothesis in best] == [each.tokens for each in alone] for best in together)
     if isinstance(config, GreedyConfig):
         assert alone[0].tokens == [0] * 9 and not alone[0].finished
@@ -283,7 +304,8 @@ def test_ties_are_deterministic_and_go_to_the_lowest_ids(config: DecodingConfig)
 
 @pytest.mark.parametrize("config", searches(), ids=lambda config: config.name)
 def test_special_ids_are_not_assumed(config: DecodingConfig) -> None:
-    ids, swap = SpecialIds(pad=4, bos=0, eos=5), [4, 0, 5, 1, 2, 3]  # standard id → id here
+    ids, swap = SpecialIds(pad=4, bos=0, eos=1), [4, 0, 1, 2, 3, 5]  # standard id → id here; what may be written keeps
+    # its order, which decides what a random number means
     model = random_model(3, 6)
     expected = run(model, list(range(6)), config)
     table = torch.empty_like(model.table)
