@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 _MULTIPLIERS = (-4658895280553007687, -7723592293110705685)  # splitmix64's constants as signed integers
+_CHUNK = 64  # choices of a row that are added up at once
 _GOLDEN = -7046029254386353131  # 2^64 / golden ratio, odd, as a signed integer
 
 
@@ -62,6 +63,43 @@ def uniforms(seed: int, stream: str, update: int, places: Tensor, columns: int) 
     rows = _mix(places.to(torch.int64) * _GOLDEN + key)
     bits = _mix(rows.unsqueeze(1) + (columns_index + 1) * _GOLDEN)
     return _shift(bits, 11).to(torch.float64) * 2.0**-53
+
+
+def drawn(scores: Tensor, uniform: Tensor) -> Tensor:
+    """One index per row, drawn from softmax(scores) by one uniform number each: (rows,) int64.
+
+    scores: (rows, choices), in float32 or better, -inf where a choice is impossible; uniform: (rows,) float64, in
+    [0, 1). The index is the first whose cumulative probability exceeds the number, so it depends on the row's own
+    scores and number alone, and is possible wherever something is. Rows that hold no number, or nothing possible, give
+    some index within range.
+    """
+    weights = (scores - scores.amax(dim=-1, keepdim=True)).exp()
+    cumulative = _chunk_sums(weights).cumsum(dim=-1)
+    chunk, within = _first_above(cumulative, uniform * cumulative[:, -1])
+    places = chunk.unsqueeze(1) * _CHUNK + torch.arange(_CHUNK, device=scores.device)
+    is_there = places < scores.size(-1)
+    inside = weights.gather(1, places.clamp(max=scores.size(-1) - 1)) * is_there
+    index, _ = _first_above(inside.double().cumsum(dim=-1), within)
+    return (chunk * _CHUNK + index).clamp(max=scores.size(-1) - 1)
+
+
+def _chunk_sums(weights: Tensor) -> Tensor:
+    """The sums of each _CHUNK columns, in float64: only one chunk per row has to be added up one by one."""
+    whole = weights.size(-1) // _CHUNK * _CHUNK
+    sums = [weights[:, :whole].unflatten(1, (-1, _CHUNK)).sum(dim=2, dtype=torch.float64)] if whole else []
+    if whole < weights.size(-1):
+        sums.append(weights[:, whole:].sum(dim=1, keepdim=True, dtype=torch.float64))
+    return torch.cat(sums, dim=1)
+
+
+def _first_above(cumulative: Tensor, sought: Tensor) -> tuple[Tensor, Tensor]:
+    """The first column whose cumulative sum exceeds the number, and how far the number lies inside it: (rows,) each."""
+    total = cumulative[:, -1]
+    sought = torch.minimum(sought, torch.nextafter(total, torch.zeros_like(total)))  # rounding ends with the last one
+    index = torch.searchsorted(cumulative, sought.unsqueeze(1), right=True)
+    index = index.clamp(max=cumulative.size(-1) - 1)
+    before = torch.nn.functional.pad(cumulative, (1, 0)).gather(1, index).squeeze(1)
+    return index.squeeze(1), sought - before
 
 
 def _mix(value: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from seq2seq_lightning.decoding.diverse_beam import DiverseBeamConfig, diverse_b
 from seq2seq_lightning.decoding.greedy import GreedyConfig, greedy_search
 from seq2seq_lightning.decoding.protocol import Details, Hypothesis, NotANumberError, SpecialIds, StepDecoder
 from seq2seq_lightning.decoding.requests import Requests
+from seq2seq_lightning.decoding.sampling import SampleConfig, sample
 from seq2seq_lightning.decoding.scoring import LengthPenalty, StopRule
 from seq2seq_lightning.decoding.task import SearchTask, device_of
 from seq2seq_lightning.plugins import Table
@@ -34,6 +35,7 @@ __all__ = [
     "LengthPenalty",
     "NotANumberError",
     "Requests",
+    "SampleConfig",
     "SpecialIds",
     "StepDecoder",
     "StopRule",
@@ -48,6 +50,7 @@ SEARCHES: Table[type[DecodingConfig], Callable[[SearchTask, Any], list[list[Hypo
         GreedyConfig: greedy_search,
         BeamConfig: beam_search,
         DiverseBeamConfig: diverse_beam_search,
+        SampleConfig: sample,
     },
 )
 
@@ -66,6 +69,7 @@ def search(
     with_token_log_probs: bool = False,
     with_attention: bool = False,
     attended_lengths: Tensor | None = None,
+    places: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
     """Search one batch: outer list the sentences in their order, inner list the n-best, best first, never empty.
 
@@ -73,8 +77,9 @@ def search(
     int64 on the CPU; forced_lengths: labels per sentence, `eos` counted where there is one, None where free; requests:
     prefixes, required phrases and allowed outputs of each sentence, and what is banned; with_eos: False for a model
     trained without `eos`, whose outputs all end at their maximum or forced length; attended_lengths: how many positions
-    of each source attention weighs, (sentences,) on the CPU, None for the source's own. Search never changes whether
-    the model is in training or evaluation mode: dropout is the caller's to switch off.
+    of each source attention weighs, (sentences,) on the CPU, None for the source's own; places: (sentences,) where each
+    stands in the test set, which decides the noise of sampling, None for its place in this batch. Search never changes
+    whether the model is in training or evaluation mode: dropout is the caller's to switch off.
     """
     if len(source_lengths) == 0:
         return []
@@ -83,5 +88,5 @@ def search(
     details = Details(with_token_log_probs, with_attention)
     attended = source_lengths if attended_lengths is None else attended_lengths
     constraints = compose(config, requests or Requests(), limits, ids, device)
-    task = SearchTask(decoder, state, memory, attended, constraints, ids, details)
+    task = SearchTask(decoder, state, memory, attended, constraints, ids, details, places)
     return SEARCHES[type(config)](task, config)

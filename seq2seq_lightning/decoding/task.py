@@ -25,6 +25,7 @@ class SearchTask:
     constraints: Constraints  # on the model's device, before the first position
     ids: SpecialIds
     details: Details
+    places: Tensor | None = None  # (sentences,) int64: where each stands in the test set, for noise; None: in the batch
 
     @property
     def limits(self) -> LengthLimits:

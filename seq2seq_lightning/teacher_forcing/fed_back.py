@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seq2seq_lightning.randomness import uniforms
+from seq2seq_lightning.randomness import drawn, uniforms
 from seq2seq_lightning.teacher_forcing.feeding import FedBackToken, TeacherForcingConfig
 
 FedBack = Callable[[Tensor, Tensor, int | Tensor], Tensor]
@@ -32,8 +32,7 @@ class ArgMax:
 class Sample:
     """Feed back a token drawn from softmax(logits / temperature), by one uniform number per row and position.
 
-    noise: (batch, target_time), in [0, 1). The token is the first whose cumulative probability exceeds the number, so
-    a draw depends on the row's own logits and number alone.
+    noise: (batch, target_time), in [0, 1). A draw depends on the row's own logits and number alone.
     """
 
     noise: Tensor
@@ -42,14 +41,7 @@ class Sample:
     def __call__(self, logits: Tensor, rows: Tensor, position: int | Tensor) -> Tensor:
         """logits: (n, vocab). Returns ids (n,)."""
         scores = logits.detach().to(self.noise.dtype) / self.temperature
-        cumulative = torch.softmax(scores, dim=-1).cumsum(dim=-1)
-        total = cumulative[:, -1:]
-        below_total = torch.nextafter(
-            total, torch.zeros_like(total)
-        )  # rounding may not push a draw past the last token
-        drawn = torch.minimum(self.noise[rows, position, None] * total, below_total)
-        ids = torch.searchsorted(cumulative, drawn, right=True).squeeze(-1)
-        return ids.clamp(max=logits.size(-1) - 1)  # logits that are not numbers must not become an index out of range
+        return drawn(scores, self.noise[rows, position])
 
 
 @dataclass(frozen=True)
