@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,7 @@ from seq2seq_lightning.models.cells.cell import CellConfig
 from seq2seq_lightning.models.cells.gru import GRU, GRUConfig
 from seq2seq_lightning.models.model_config import ModelConfig
 from seq2seq_lightning.plugins import OURS, Plugin, Table, check_options, conf_folders, installed, needing
+from tests.terminal import seq2seq
 
 Install = Callable[..., None]
 
@@ -200,3 +202,31 @@ def test_a_configuration_that_lacks_a_plugin_says_so() -> None:
         raise ConfigurationError("model.cell.name is 'leaky'.")
     with pytest.raises(ConfigurationError, match="its own fault"), needing({"torch": "2"}, "x.ckpt"):
         raise ConfigurationError("its own fault")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("group", "line"), [("conf", "train --help"), ("cells", "train -m seed=1,2")])
+def test_a_broken_plugin_stops_a_command_with_one_message(
+    group: str, line: str, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("broken", group, "nowhere:THERE")
+    (tmp_path / "work").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    name, *arguments = line.split(" ")
+    ended = seq2seq(name, *arguments, folder=tmp_path / "work", status=2)
+    assert ended.out == ""
+    assert ended.err.startswith("error: The plug-in broken 1.2 cannot be used: its entry point `mine = 'nowhere:THERE'")
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_no_table_is_looked_into_while_the_package_is_imported() -> None:
+    """Otherwise a plug-in could not import the modules that hold tables: they would be asking for it."""
+    code = """
+from seq2seq_lightning import config_store, run
+from seq2seq_lightning.config import TABLES
+from seq2seq_lightning.plugins import Table
+print([table.group for table in TABLES if isinstance(table, Table) and "_entries" in vars(table)])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

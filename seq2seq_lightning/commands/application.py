@@ -85,7 +85,9 @@ def _without_schemas() -> Iterator[None]:
         with redirect_stdout(printed):
             yield
     finally:
-        print("\n".join(line for line in printed.getvalue().splitlines() if not re.match(r"schema(/\S+)?: ", line)))
+        for line in printed.getvalue().splitlines():
+            if not re.match(r"schema(/\S+)?: ", line):
+                print(line)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
