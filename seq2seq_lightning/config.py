@@ -300,6 +300,13 @@ class AblateConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
+class InputFormat(Enum):
+    """What `seq2seq-translate` reads."""
+
+    text = "text"  # one source per line
+    jsonl = "jsonl"  # one JSON object per line: source, and what is asked of its output: prefix, required, allowed
+
+
 class OutputFormat(Enum):
     """How `seq2seq-translate` answers."""
 
@@ -315,6 +322,7 @@ class TranslateConfig:
     decoding: DecodingConfig | None = None  # null: the run's
     input: str | None = None  # null: standard input
     output: str | None = None  # null: standard output
+    input_format: InputFormat = InputFormat.text
     format: OutputFormat = OutputFormat.text
     attention: bool = False  # jsonl: also the attention weights (target position × source position)
     chunk: int = 1024  # lines read, sorted by length, and translated together

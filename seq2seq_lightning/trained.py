@@ -16,6 +16,7 @@ from seq2seq_lightning.metrics import MetricsConfig
 from seq2seq_lightning.models.seq2seq import Seq2Seq, build_model
 from seq2seq_lightning.plugins import needing
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
+from seq2seq_lightning.training.asked import Asked, requests_in_ids
 from seq2seq_lightning.training.checkpoint_index import best_checkpoint
 from seq2seq_lightning.training.checkpoints import read_checkpoint
 from seq2seq_lightning.training.evaluation import Evaluation, Evaluator, OnProgress
@@ -63,15 +64,20 @@ class Trained:
         texts: Sequence[str],
         decoding: DecodingConfig | None = None,
         on_progress: OnProgress | None = None,
+        asked: Sequence[Asked] | None = None,
         **wanted: bool,
     ) -> list[list[Hypothesis]]:
         """The n-best hypotheses of each text, in order (token ids of the target vocabulary, without bos and eos).
 
-        Ids beyond the vocabulary stand for words that only that text has; ``text`` knows them.
+        Ids beyond the vocabulary stand for words that only that text has; ``text`` knows them. asked: prefixes,
+        required phrases and allowed outputs, one entry per text.
         """
         pairs = [Pair(text, "", ("",)) for text in texts]
+        requests = None
+        if asked is not None:
+            requests = requests_in_ids(asked, texts, self.evaluator.copying, self.model.copies)
         return self.evaluator.search(
-            self.evaluator.encode(pairs), decoding or self.config.decoding, on_progress, **wanted
+            self.evaluator.encode(pairs), decoding or self.config.decoding, on_progress, requests, **wanted
         )
 
     def score(

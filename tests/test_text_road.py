@@ -109,6 +109,26 @@ def test_the_n_best_come_with_scores_and_an_empty_line_stays_in_its_place(road: 
     assert sum(best[0]["attention"][0]) == pytest.approx(1, abs=1e-4)
 
 
+def test_outputs_can_be_asked_to_begin_contain_and_avoid(road: Road) -> None:
+    plain = load(road.run_dir).translate(road.sources[:3])
+    words = [line.split() for line in plain]
+    asked = [
+        {"source": road.sources[0], "prefix": f"{words[0][-1]} {words[0][0]}"},
+        {"source": road.sources[1], "required": [f"{words[0][-1]} {words[0][0]}"]},
+        {"source": road.sources[2], "allowed": [plain[0], plain[1]]},
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in asked)
+    options = ["input_format=jsonl", "decoding=beam", "decoding.max_length=30"]
+    ended = seq2seq("translate", f"run={road.run_dir}", *options, folder=road.folder, text=text)
+    begins, holds, is_one = ended.out.splitlines()
+    assert begins.startswith(asked[0]["prefix"])
+    assert asked[1]["required"][0] in holds
+    assert is_one in plain[:2]
+    banned = f"decoding.banned=[{words[0][0]}]"
+    ended = seq2seq("translate", f"run={road.run_dir}", "decoding=greedy", banned, folder=road.folder, text=text)
+    assert words[0][0] not in ended.out.split()
+
+
 def test_decodings_are_added_without_training(road: Road) -> None:
     record = (road.run_dir / "record.json").read_bytes()
     history = (road.run_dir / "history.jsonl").read_bytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from seq2seq_lightning.commands.application import plain, run_application
+from seq2seq_lightning.commands.translate_input import Line, read_lines
 from seq2seq_lightning.config import FAMILIES, OutputFormat, TranslateConfig
 from seq2seq_lightning.decoding.protocol import Hypothesis
 from seq2seq_lightning.errors import DataError
@@ -40,7 +41,8 @@ def task(composed: DictConfig) -> None:
         if config.output is not None:
             target = stack.enter_context(Path(config.output).open("w", encoding="utf-8", newline="\n"))
         bar = stack.enter_context(tqdm(desc="translating", unit=" lines", disable=not sys.stderr.isatty()))
-        for lines in _chunks(_decoded(source, config.input or "standard input"), config.chunk):
+        read = read_lines(source, config.input or "standard input", config.input_format)
+        for lines in _chunks(read, config.chunk):
             target.writelines(f"{answer}\n" for answer in _answers(trained, lines, config))
             target.flush()
             bar.update(len(lines))
@@ -53,25 +55,18 @@ def _open(path: str) -> BinaryIO:
         raise DataError(f"input={path} cannot be read: {error.strerror}.") from error
 
 
-def _decoded(file: Iterable[bytes], name: str) -> Iterator[str]:
-    for number, line in enumerate(file, start=1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{name}:{number} is not UTF-8 ({error.reason} at byte {error.start}).") from error
-
-
-def _chunks(lines: Iterator[str], size: int) -> Iterator[list[str]]:
+def _chunks(lines: Iterator[Line], size: int) -> Iterator[list[Line]]:
     while chunk := list(itertools.islice(lines, size)):
         yield chunk
 
 
-def _answers(trained: Trained, lines: Sequence[str], config: TranslateConfig) -> Iterator[str]:
+def _answers(trained: Trained, lines: Sequence[Line], config: TranslateConfig) -> Iterator[str]:
     """One output line per input line; an empty line stays empty."""
-    full = [number for number, line in enumerate(lines) if line.strip()]
+    full = [number for number, line in enumerate(lines) if line.source.strip()]
     found = trained.search(
-        [lines[number] for number in full],
+        [lines[number].source for number in full],
         config.decoding,
+        asked=[lines[number].asked for number in full],
         with_token_log_probs=config.format is OutputFormat.jsonl,
         with_attention=config.attention,
     )
@@ -79,9 +74,9 @@ def _answers(trained: Trained, lines: Sequence[str], config: TranslateConfig) ->
     for number, line in enumerate(lines):
         hypotheses = answers.get(number, [])
         if config.format is OutputFormat.text:
-            yield trained.text(hypotheses[0], line) if hypotheses else ""
+            yield trained.text(hypotheses[0], line.source) if hypotheses else ""
         else:
-            yield json.dumps(_row(trained, line, hypotheses), ensure_ascii=False)
+            yield json.dumps(_row(trained, line.source, hypotheses), ensure_ascii=False)
 
 
 def _row(trained: Trained, source: str, hypotheses: Sequence[Hypothesis]) -> dict:

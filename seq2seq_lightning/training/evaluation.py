@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from seq2seq_lightning.data.batch import Batch
 from seq2seq_lightning.data.example import EncodedSplit, Pair, encode_split
 from seq2seq_lightning.data.loader import EvaluationLoader
-from seq2seq_lightning.decoding import DecodingConfig, ForcedLength, search
+from seq2seq_lightning.decoding import DecodingConfig, ForcedLength, Requests, search
 from seq2seq_lightning.decoding.protocol import Hypothesis, SpecialIds
 from seq2seq_lightning.losses import perplexity
 from seq2seq_lightning.metrics import MetricsConfig, Score, buckets, score_corpus
@@ -22,6 +22,7 @@ from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.teacher_forcing import ArgMax
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
 from seq2seq_lightning.text.copying import Copying
+from seq2seq_lightning.training.asked import banned_ids
 from seq2seq_lightning.training.label_losses import label_log_probs
 
 OnProgress = Callable[[int, int], None]  # (sentences done, sentences in all)
@@ -78,13 +79,19 @@ class Evaluator:
             yield batch.to(self.device)
 
     def search(
-        self, split: EncodedSplit, decoding: DecodingConfig, on_progress: OnProgress | None = None, **wanted: bool
+        self,
+        split: EncodedSplit,
+        decoding: DecodingConfig,
+        on_progress: OnProgress | None = None,
+        requests: Requests | None = None,
+        **wanted: bool,
     ) -> list[list[Hypothesis]]:
-        """The n-best hypotheses of every sentence, in the order of the split.
+        """The n-best hypotheses of every sentence, in the order of the split, as are the requests.
 
         wanted: `with_token_log_probs`, `with_attention`, as `decoding.search` takes them.
         """
         found: list[list[Hypothesis]] = [[] for _ in range(len(split))]
+        requests = replace(requests or Requests(), banned=banned_ids(decoding.banned, self.target))
         done = 0
         with evaluating(self.model):
             for batch in self.batches(split, decoding.batch_size):
@@ -98,6 +105,7 @@ class Evaluator:
                     decoding,
                     self.ids,
                     forced_lengths=forced,
+                    requests=requests.of(batch.indices.tolist()),
                     with_eos=self.target.config.eos,
                     attended_lengths=self.model.attended_lengths(batch.source_lengths),
                     **wanted,

@@ -11,13 +11,14 @@ import torch
 
 from seq2seq_lightning.data.batch import Batch
 from seq2seq_lightning.data.example import Pair
-from seq2seq_lightning.decoding import search
+from seq2seq_lightning.decoding import Requests, search
 from seq2seq_lightning.decoding.protocol import SpecialIds
 from seq2seq_lightning.losses import perplexity
 from seq2seq_lightning.metrics import MetricsConfig, higher_is_better, score_corpus
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.teacher_forcing import ArgMax
 from seq2seq_lightning.text.copying import Copying
+from seq2seq_lightning.training.asked import banned_ids
 from seq2seq_lightning.training.diagnostics import PositionCurves, accuracies, output_diagnostics
 from seq2seq_lightning.training.label_losses import label_losses
 from seq2seq_lightning.training.settings import ValidationConfig
@@ -112,6 +113,7 @@ class Validation:
             lengths,
             self.config.decoding,
             self.ids,
+            requests=Requests(banned=banned_ids(self.config.decoding.banned, self.codecs.target)),
             with_eos=self.codecs.target.config.eos,
             attended_lengths=model.attended_lengths(lengths),
         )
