@@ -47,11 +47,11 @@ THIRD_PARTY = {
     "rich": "reports commands",
     "sacrebleu": "metrics.corpus",
     "torchmetrics": "metrics",
-    "rapidfuzz": "metrics.sequence metrics.sentence",
+    "rapidfuzz": "metrics.sequence metrics.sentence metrics.pairwise",
     "regex": "text",
     "sentencepiece": "text",
     "tqdm": "commands scoring",
-    "numpy": "commands data decoding",
+    "numpy": "commands data decoding metrics.pairwise training",
     "torch": "commands recording throughput trained training "
     "data models losses teacher_forcing decoding randomness aligned",
 }

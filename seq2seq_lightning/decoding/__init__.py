@@ -16,7 +16,8 @@ from seq2seq_lightning.decoding.constraints.composed import compose
 from seq2seq_lightning.decoding.constraints.length import length_limits
 from seq2seq_lightning.decoding.diverse_beam import DiverseBeamConfig, diverse_beam_search
 from seq2seq_lightning.decoding.greedy import GreedyConfig, greedy_search
-from seq2seq_lightning.decoding.protocol import Details, Hypothesis, NotANumberError, SpecialIds, StepDecoder
+from seq2seq_lightning.decoding.mbr import Evidence, MBRConfig, most_useful
+from seq2seq_lightning.decoding.protocol import Details, Hypothesis, NotANumberError, SpecialIds, StepDecoder, Utility
 from seq2seq_lightning.decoding.requests import Requests
 from seq2seq_lightning.decoding.sampling import SampleConfig, sample
 from seq2seq_lightning.decoding.scoring import LengthPenalty, StopRule
@@ -29,19 +30,28 @@ __all__ = [
     "BeamConfig",
     "DecodingConfig",
     "DiverseBeamConfig",
+    "Evidence",
     "ForcedLength",
     "GreedyConfig",
     "Hypothesis",
     "LengthPenalty",
+    "MBRConfig",
     "NotANumberError",
     "Requests",
     "SampleConfig",
     "SpecialIds",
     "StepDecoder",
     "StopRule",
+    "Utility",
     "search",
     "trie",
 ]
+
+
+def _mbr_search(task: SearchTask, config: MBRConfig) -> list[list[Hypothesis]]:
+    """What another search finds, ranked anew."""
+    return most_useful(SEARCHES[type(config.candidates)](task, config.candidates), task.utility, config)
+
 
 SEARCHES: Table[type[DecodingConfig], Callable[[SearchTask, Any], list[list[Hypothesis]]]] = Table(
     "searches",
@@ -51,6 +61,7 @@ SEARCHES: Table[type[DecodingConfig], Callable[[SearchTask, Any], list[list[Hypo
         BeamConfig: beam_search,
         DiverseBeamConfig: diverse_beam_search,
         SampleConfig: sample,
+        MBRConfig: _mbr_search,
     },
 )
 
@@ -70,6 +81,7 @@ def search(
     with_attention: bool = False,
     attended_lengths: Tensor | None = None,
     places: Tensor | None = None,
+    utility: Utility | None = None,
 ) -> list[list[Hypothesis]]:
     """Search one batch: outer list the sentences in their order, inner list the n-best, best first, never empty.
 
@@ -78,8 +90,9 @@ def search(
     prefixes, required phrases and allowed outputs of each sentence, and what is banned; with_eos: False for a model
     trained without `eos`, whose outputs all end at their maximum or forced length; attended_lengths: how many positions
     of each source attention weighs, (sentences,) on the CPU, None for the source's own; places: (sentences,) where each
-    stands in the test set, which decides the noise of sampling, None for its place in this batch. Search never changes
-    whether the model is in training or evaluation mode: dropout is the caller's to switch off.
+    stands in the test set, which decides the noise of sampling, None for its place in this batch; utility: what `mbr`
+    compares outputs by. Search never changes whether the model is in training or evaluation mode: dropout is the
+    caller's to switch off.
     """
     if len(source_lengths) == 0:
         return []
@@ -88,5 +101,5 @@ def search(
     details = Details(with_token_log_probs, with_attention)
     attended = source_lengths if attended_lengths is None else attended_lengths
     constraints = compose(config, requests or Requests(), limits, ids, device)
-    task = SearchTask(decoder, state, memory, attended, constraints, ids, details, places)
+    task = SearchTask(decoder, state, memory, attended, constraints, ids, details, places, utility)
     return SEARCHES[type(config)](task, config)

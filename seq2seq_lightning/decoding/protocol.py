@@ -5,11 +5,17 @@ Anything that answers `step` can be searched: a decoder, an ensemble, a table of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
+
+Utility = Callable[[int, Sequence[Sequence[int]]], NDArray[np.float64]]
+"""(a sentence's place in the batch, different outputs of it) → (outputs, outputs): what output i is worth, where output
+j is right; larger is better."""
 
 
 class State(Protocol):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seq2seq_lightning.decoding.constraints.composed import Constraints
 from seq2seq_lightning.decoding.constraints.length import LengthLimits
-from seq2seq_lightning.decoding.protocol import Details, SpecialIds, StepDecoder
+from seq2seq_lightning.decoding.protocol import Details, SpecialIds, StepDecoder, Utility
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class SearchTask:
     ids: SpecialIds
     details: Details
     places: Tensor | None = None  # (sentences,) int64: where each stands in the test set, for noise; None: in the batch
+    utility: Utility | None = None  # what compares outputs, for strategies that do
 
     @property
     def limits(self) -> LengthLimits:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -114,7 +115,18 @@ def run(
     state, memory, source_lengths = model.start(seeds, lengths or [3] * len(seeds), source_time)  # type: ignore[arg-type]
     ids = wanted.pop("ids", IDS)
     wanted.setdefault("places", torch.tensor(seeds))
+    wanted.setdefault("utility", overlap)
     return search(model, state, memory, source_lengths, config, ids, **wanted)  # type: ignore[arg-type]
+
+
+def overlap(place: int, outputs: Sequence[Sequence[int]]) -> np.ndarray:
+    """A utility: the share of positions with the same token."""
+    return np.array(
+        [
+            [sum(a == b for a, b in zip(one, other, strict=False)) / max(len(one), len(other), 1) for other in outputs]
+            for one in outputs
+        ]
+    )
 
 
 class Scored(NamedTuple):

@@ -212,7 +212,8 @@ class After(TableModel):
         return super().step(torch.where(tokens == IDS.bos, self.last, tokens), state, memory)
 
 
-WITHOUT_NOISE = [config for config in strategies() if config.name not in ("sample", "mbr")]  # noise belongs to its position
+NOISY = ("sample", "mbr")  # noise belongs to its position
+WITHOUT_NOISE = [config for config in strategies() if config.name not in NOISY]
 
 
 @pytest.mark.parametrize("config", WITHOUT_NOISE, ids=lambda config: config.name)
