@@ -218,7 +218,7 @@ def test_a_hard_mixture_feeds_a_token_and_a_cold_one_nearly_so(choice: Choice) -
     model = build(configure(choice, 0.3))
     hard = run(model, gold_mask(), gumbel(hard=True), MIXING)
     close(hard.logits, run(model, tokens=hard.fed, loop=True).logits)
-    cold = run(model, gold_mask(), Gumbel(1, 2, torch.arange(BATCH), 1e-5), MIXING)
+    cold = run(model, gold_mask(), Gumbel(1, 2, torch.arange(BATCH), 1e-9), MIXING)
     close(cold.logits, run(model, tokens=cold.fed, loop=True).logits)
     table = model.decoder.embedding.weight
     (gradient,) = [hard.gradients[name] for name, values in model.named_parameters() if values is table]
