@@ -39,7 +39,9 @@ def all_sequences(vocab: int = TINY, limit: int = LIMIT) -> list[tuple[int, ...]
 def log_prob(step: TrainingStep, row: int, labels: tuple[int, ...]) -> Tensor:
     """log p of one sequence, for one sentence alone, with gradient."""
     length = int(step.batch.source_lengths[row])
-    memory, state = step.model.start(step.batch.source[row : row + 1, :length], torch.tensor([length]))
+    one, copy_ids = slice(row, row + 1), step.batch.copy_ids
+    copied = None if copy_ids is None else copy_ids[one, :length]
+    memory, state = step.model.start(step.batch.source[one, :length], torch.tensor([length]), copied)
     total, token = torch.zeros((), dtype=torch.float64), IDS.bos
     for label in labels:
         output = step.model.step(torch.tensor([token]), state, memory)

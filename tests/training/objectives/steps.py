@@ -25,7 +25,7 @@ def make_model(config: ModelConfig | None = None, target_vocab: int = VOCAB, dro
     for side in (config.encoder, config.decoder):
         side.embedding_size, side.hidden_size, side.dropout.embedding = 5, 6, dropout
     config.decoder.dropout.output = dropout
-    return build_model(config, VOCAB, target_vocab, IDS.pad, seed=3).double()
+    return build_model(config, VOCAB, target_vocab, IDS.pad, seed=3, unk_id=3).double()
 
 
 def make_batch(rows: int = 3, seed: int = 0, target_vocab: int = VOCAB) -> Batch:

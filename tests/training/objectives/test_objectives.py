@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from seq2seq_lightning.config import Config
+from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.structure import member_name
 from seq2seq_lightning.teacher_forcing.feeding import FedBackToken
 from seq2seq_lightning.training.objectives import (
@@ -171,3 +173,34 @@ def test_surroundings_that_do_not_fit_are_refused_with_a_way_out(kind, key, word
 def test_a_likelihood_beside_it_may_be_fed_as_one_likes():
     surroundings = Surroundings(is_plainly_fed=False)
     assert list(MinimumRiskConfig(likelihood_weight=0.1).problems(surroundings)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"objective": {"name": "minimum_risk"}, "teacher_forcing": {"name": "linear"}},
+            "teacher_forcing changes nothing",
+        ),
+        ({"objective": {"name": "reinforce"}, "text": {"target": {"eos": False}}}, "text.target.eos=true"),
+        (
+            {"objective": {"name": "self_critical"}, "model": {"decoder": {"coverage_loss": 1.0}}},
+            "model.decoder.coverage_loss changes nothing",
+        ),
+        ({"objective": {"name": "minimum_risk", "label_smoothing": 0.1}}, "objective.label_smoothing is no option"),
+        ({"objective": {"name": "professor_forcing"}, "teacher_forcing": {"ratio": 0.5}}, "feeding gold tokens alone"),
+    ],
+)
+def test_a_configuration_that_an_objective_cannot_use_is_refused_before_anything_is_built(changes, words):
+    plain = Config().to_plain()
+    for section, values in changes.items():
+        known = plain[section] if values.get("name", plain[section].get("name")) == plain[section].get("name") else {}
+        plain[section] = merged(known, values)
+    with pytest.raises(ConfigurationError, match=words):
+        Config.from_plain(plain)
+
+
+def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Values of the second over those of the first, section by section."""
+    both = {key: merged(one[key], value) for key, value in other.items() if isinstance(value, dict) and key in one}
+    return one | other | both

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from seq2seq_lightning.metrics.sentence import token_accuracy
-from seq2seq_lightning.models.decoder_config import Context
+from seq2seq_lightning.models.decoder_config import Context, Copy
 from seq2seq_lightning.models.model_config import ModelConfig
 from seq2seq_lightning.training.objectives.samples import (
     NO_LABEL,
@@ -19,7 +21,7 @@ from seq2seq_lightning.training.objectives.samples import (
     rewards,
 )
 from tests.training.objectives.by_hand import TINY, all_sequences, log_prob, tiny_step
-from tests.training.objectives.steps import IDS, make_batch, make_model, make_step, part
+from tests.training.objectives.steps import IDS, VOCAB, make_batch, make_model, make_step, part
 
 LIMITS = [5, 4, 3]
 
@@ -77,19 +79,23 @@ def test_frequencies_are_the_models_probabilities():
             assert abs(found[row].count(sequence) / count - p) < 5 * (p * (1 - p) / count) ** 0.5 + 1 / count
 
 
-@pytest.mark.parametrize("kind", ["fused", "input_feeding", "every_step", "initial"])
+@pytest.mark.parametrize("kind", ["fused", "input_feeding", "every_step", "initial", "copying"])
 def test_log_probs_are_those_of_the_step_protocol(kind):
-    config = ModelConfig()
+    config, batch = ModelConfig(), make_batch()
     if kind == "input_feeding":
         config.decoder.input_feeding = True
+    elif kind == "copying":
+        config.decoder.copy = Copy.pointer_generator
+        batch = replace(batch, copy_ids=(batch.source + 2).where(batch.source != IDS.pad, IDS.pad))
     elif kind != "fused":
         config.decoder.context, config.decoder.query = Context[kind], None
-    step = make_step(make_model(config))
+    step = make_step(make_model(config), batch)
     labels = join(gold_labels(step), draw(step, 3, LIMITS))
     found = log_probs(step, labels)
     for row, sequences in enumerate(rows_of(labels)):
         for column, sequence in enumerate(sequences):
             assert found[row, column].item() == pytest.approx(log_prob(step, row, sequence).item(), abs=1e-9)
+    assert (labels >= VOCAB).any() == (kind == "copying")
 
 
 def test_probabilities_of_all_sequences_add_up_to_one():
