@@ -120,8 +120,10 @@ def test_every_table_stands_in_the_file_named_beside_it() -> None:
 # -- options and keys --------------------------------------------------------------------------------------------------
 
 
-def keys(cls: type, path: str = "") -> Iterator[str]:
-    """Every dotted key of a configuration, whatever options are chosen."""
+def keys(cls: type, path: str = "", within: tuple[type, ...] = ()) -> Iterator[str]:
+    """Every dotted key of a configuration, whatever options are chosen; a search within a search is entered once."""
+    if within.count(cls) > 1:
+        return
     for member in FAMILIES.get(cls, [cls]):
         hints = get_type_hints(member)
         for field in dataclasses.fields(member):
@@ -129,7 +131,7 @@ def keys(cls: type, path: str = "") -> Iterator[str]:
             hint = hints[field.name]
             for kind in () if get_origin(hint) in (list, dict) else (hint, *get_args(hint)):
                 if dataclasses.is_dataclass(kind):
-                    yield from keys(kind, f"{path}{field.name}.")  # type: ignore[arg-type]
+                    yield from keys(kind, f"{path}{field.name}.", (*within, cls))  # type: ignore[arg-type]
 
 
 KEYS = {key for cls in (Config, AblateConfig, EvaluateConfig, TranslateConfig) for key in keys(cls)}
