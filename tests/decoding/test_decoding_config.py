@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from omegaconf import OmegaConf
 
-from seq2seq_lightning.decoding import SEARCHES, BeamConfig, GreedyConfig, LengthPenalty, StopRule
+from seq2seq_lightning.decoding import SEARCHES, BeamConfig, DiverseBeamConfig, GreedyConfig, LengthPenalty, StopRule
 from seq2seq_lightning.decoding.config import DecodingConfig, ForcedLength
+from seq2seq_lightning.decoding.scoring import LengthCount, Unfinished
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.structure import from_plain, to_plain
 
@@ -28,11 +29,37 @@ from seq2seq_lightning.structure import from_plain, to_plain
         ({"alpha": 0.6}, r"decoding.alpha=0.6 has no effect with decoding.length_penalty=none.*average or gnmt"),
         ({"length_penalty": LengthPenalty.gnmt}, r"decoding.length_penalty=gnmt needs decoding.alpha.*0.6 with gnmt"),
         ({"beta": -0.1}, r"decoding.beta=-0.1 is negative"),
+        ({"word_reward": -1.0}, r"decoding.word_reward=-1.0 is negative"),
+        (
+            {"length_counts": LengthCount.tokens},
+            r"decoding.length_counts=tokens has no effect without a length penalty",
+        ),
+        (
+            {"unfinished": Unfinished.compete, "eos_at_maximum": True},
+            r"decoding.unfinished=compete has no effect with decoding.eos_at_maximum=true",
+        ),
+        ({"no_repeat_ngram": -1}, r"decoding.no_repeat_ngram=-1 is negative. Set it to 1 or more, or to 0 for off"),
+        ({"repetition_penalty": 0.9}, r"decoding.repetition_penalty=0.9 would reward repetition.*1 \(off\) or more"),
+        ({"repetition_penalty": float("nan")}, r"decoding.repetition_penalty=nan would reward"),
+        ({"banned": ["a", " "]}, r"decoding.banned holds an empty phrase"),
     ],
 )
 def test_what_cannot_be_run_is_refused_with_a_way_out(wrong: dict, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         BeamConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"groups": 0}, r"decoding.groups=0 searches nothing"),
+        ({"groups": 4}, r"decoding.beam_width=6 cannot be shared evenly by decoding.groups=4. Choose a multiple"),
+        ({"diversity": -0.5}, r"decoding.diversity=-0.5 would draw groups together"),
+    ],
+)
+def test_groups_that_cannot_be_run_are_refused(wrong: dict, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        DiverseBeamConfig(**wrong)
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -46,6 +73,7 @@ def test_the_stop_rule_suits_the_penalties_unless_set() -> None:
     assert BeamConfig().stop_rule() is StopRule.exact
     assert BeamConfig(**averaged).stop_rule() is StopRule.first_k
     assert BeamConfig(beta=0.2).stop_rule() is StopRule.first_k
+    assert BeamConfig(word_reward=0.2).stop_rule() is StopRule.first_k
     assert BeamConfig(**averaged, stop=StopRule.exact).stop_rule() is StopRule.exact
 
 
