@@ -25,7 +25,7 @@ from seq2seq_lightning.metrics import METRICS, MetricsConfig
 from seq2seq_lightning.models.attention import ATTENTIONS, AttentionConfig
 from seq2seq_lightning.models.bridges import BRIDGES, BridgeConfig
 from seq2seq_lightning.models.cells import CELLS, CellConfig
-from seq2seq_lightning.models.decoder_config import Copy
+from seq2seq_lightning.models.decoder_config import Context, Copy
 from seq2seq_lightning.models.model_config import ModelConfig, check
 from seq2seq_lightning.plugins import plugins_of
 from seq2seq_lightning.structure import Families, differences, from_plain, to_plain
@@ -34,6 +34,7 @@ from seq2seq_lightning.teacher_forcing.schedules import ConstantConfig
 from seq2seq_lightning.text import TOKENIZERS
 from seq2seq_lightning.text.sides import TextConfig
 from seq2seq_lightning.text.tokenizers import TokenizerConfig
+from seq2seq_lightning.training.decoding_rules import SearchedModel, decoding_problems
 from seq2seq_lightning.training.initial_weights import weights_hash
 from seq2seq_lightning.training.learning_rates import (
     LEARNING_RATES,
@@ -189,8 +190,9 @@ def _problems(config: Config) -> Iterator[str]:
                 f"model.{side}.embedding.path={path} changes nothing, because init_from={config.init_from} gives every "
                 f"weight. Set model.{side}.embedding.path=null, or init_from=null."
             )
-    if getattr(config.decoding, "beta", 0.0) and config.model.decoder.context.name != "attention":
-        yield "decoding.beta needs attention weights: set model.decoder.context=attention, or decoding.beta=0."
+    model = SearchedModel(attends=config.model.decoder.context is Context.attention)
+    yield from decoding_problems(config.decoding, "decoding", model)
+    yield from decoding_problems(config.validation.decoding, "validation.decoding", model)
     yield from _problems_of_copying(config)
     surroundings = Surroundings(
         is_plainly_fed=config.teacher_forcing == ConstantConfig(),

@@ -17,6 +17,7 @@ from seq2seq_lightning.data.example import EncodedSplit, Pair
 from seq2seq_lightning.decoding import DecodingConfig
 from seq2seq_lightning.models.cost import FLOPS_PER_MULTIPLY_ADD, PASSES_OF_TRAINING, Positions, multiply_adds
 from seq2seq_lightning.trained import Trained
+from seq2seq_lightning.training.devices import synchronise
 
 # (rows, inputs) × (inputs, outputs): the gates of an LSTM for a position, a batch and a large batch; a vocabulary
 SHAPES = ((64, 512, 2048), (1024, 512, 2048), (4096, 512, 2048), (1024, 512, 8000))
@@ -126,12 +127,6 @@ def _times(work: Callable[[], Any], device: torch.device, seconds: float) -> lis
         synchronise(device)
         times.append(time.perf_counter() - start)
     return times
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait for what was asked of a GPU."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def better(one: ProductRate, other: ProductRate) -> ProductRate:

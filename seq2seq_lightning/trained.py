@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from seq2seq_lightning.config import Config
 from seq2seq_lightning.data.example import Pair
-from seq2seq_lightning.decoding import DecodingConfig
-from seq2seq_lightning.decoding.protocol import Hypothesis, SpecialIds
-from seq2seq_lightning.errors import CheckpointError
+from seq2seq_lightning.decoding import DecodingConfig, Requests
+from seq2seq_lightning.decoding.ensemble import Average
+from seq2seq_lightning.decoding.protocol import Details, Hypothesis, SpecialIds
+from seq2seq_lightning.errors import CheckpointError, ConfigurationError
 from seq2seq_lightning.metrics import MetricsConfig
 from seq2seq_lightning.models.seq2seq import Seq2Seq, build_model
 from seq2seq_lightning.plugins import needing
@@ -19,7 +20,9 @@ from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
 from seq2seq_lightning.training.asked import Asked, requests_in_ids
 from seq2seq_lightning.training.checkpoint_index import best_checkpoint
 from seq2seq_lightning.training.checkpoints import read_checkpoint
-from seq2seq_lightning.training.evaluation import Evaluation, Evaluator, OnProgress
+from seq2seq_lightning.training.ensemble import EnsembleModel
+from seq2seq_lightning.training.evaluation import Evaluation, Evaluator
+from seq2seq_lightning.training.searching import OnProgress, SplitRequest
 
 NUMBERS = {"64-true": torch.float64}  # mixed precision trains float32 weights
 
@@ -28,12 +31,19 @@ class Trained:
     """A model with its configuration and vocabularies, as a checkpoint holds them."""
 
     def __init__(
-        self, config: Config, model: Seq2Seq, source: SourceCodec, target: TargetCodec, global_step: int | None
+        self,
+        config: Config,
+        model: Seq2Seq,
+        source: SourceCodec,
+        target: TargetCodec,
+        global_step: int | None,
+        ensemble: EnsembleModel | None = None,
     ) -> None:
+        """ensemble: several models, of which this one is the first, to be searched and scored instead."""
         self.config = config
         self.model = model
         self.global_step = global_step
-        self.evaluator = Evaluator(model, source, target, special_ids(target))
+        self.evaluator = Evaluator(ensemble or model, source, target, special_ids(target))
 
     @property
     def source(self) -> SourceCodec:
@@ -47,7 +57,7 @@ class Trained:
 
     def to(self, device: str | torch.device) -> Trained:
         """Move the model."""
-        self.model.to(device)
+        self.evaluator.model.to(device)
         return self
 
     def translate(self, texts: Sequence[str], decoding: DecodingConfig | None = None) -> list[str]:
@@ -65,19 +75,29 @@ class Trained:
         decoding: DecodingConfig | None = None,
         on_progress: OnProgress | None = None,
         asked: Sequence[Asked] | None = None,
-        **wanted: bool,
+        with_token_log_probs: bool = False,
+        with_attention: bool = False,
+        first_place: int = 0,
     ) -> list[list[Hypothesis]]:
         """The n-best hypotheses of each text, in order (token ids of the target vocabulary, without bos and eos).
 
         Ids beyond the vocabulary stand for words that only that text has; ``text`` knows them. asked: prefixes,
-        required phrases and allowed outputs, one entry per text.
+        required phrases and allowed outputs, one entry per text; first_place: of the first text in the file it is from,
+        which noise is drawn by.
         """
         pairs = [Pair(text, "", ("",)) for text in texts]
         requests = None
         if asked is not None:
             requests = requests_in_ids(asked, texts, self.evaluator.copying, self.model.copies)
+        request = SplitRequest(
+            requests or Requests(),
+            Details(with_token_log_probs, with_attention),
+            texts,
+            self.config.metrics,
+            first_place,
+        )
         return self.evaluator.search(
-            self.evaluator.encode(pairs), decoding or self.config.decoding, on_progress, requests, **wanted
+            self.evaluator.encode(pairs), decoding or self.config.decoding, on_progress, request
         )
 
     def score(
@@ -91,6 +111,16 @@ class Trained:
         return self.evaluator.evaluate(
             pairs, decoding or self.config.decoding, metrics or self.config.metrics, on_progress
         )
+
+    def score_each(
+        self,
+        pairs: Sequence[Pair],
+        decodings: Sequence[DecodingConfig],
+        metrics: MetricsConfig | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[Evaluation | Exception]:
+        """The same of several decodings in one pass over the pairs; in the place of one that failed, why."""
+        return self.evaluator.evaluate_each(pairs, decodings, metrics or self.config.metrics, on_progress)
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Trained:
@@ -123,6 +153,54 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Trained:
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not fit the model its configuration describes: {error}") from error
     return Trained(config, model.eval().to(device), source, target, checkpoint.global_step)
+
+
+def load_together(
+    runs: Sequence[str | Path], average: Average = Average.log_probs, device: str | torch.device = "cpu"
+) -> Trained:
+    """Several runs or checkpoints as one model, whose steps are averaged; of one alone it is that one.
+
+    Raises ConfigurationError for members that do not read and write alike.
+    """
+    return join({str(run): load(run, device) for run in runs}, average)
+
+
+def join(members: Mapping[str, Trained], average: Average = Average.log_probs) -> Trained:
+    """Trained models as one, by what to call each; see ``load_together``."""
+    (name, first), *others = members.items()
+    if not others:
+        return first
+    problems = [
+        f"{other} {problem}, so {name} and it cannot be searched as one."
+        for other, trained in others
+        for problem in _differences(first, trained)
+    ]
+    if problems:
+        raise ConfigurationError(
+            "\n".join(problems) + "\nEnsembles are made of runs on the same data and text settings."
+        )
+    models = [first.model, *(trained.model for _, trained in others)]
+    ensemble = EnsembleModel(models, average).eval()
+    return Trained(first.config, first.model, first.source, first.target, first.global_step, ensemble)
+
+
+def _differences(one: Trained, other: Trained) -> Iterator[str]:
+    """What keeps two models from being members of one ensemble."""
+    if one.target.to_plain() != other.target.to_plain():
+        yield (
+            f"has another target vocabulary or other settings of text.target ({len(other.target.vocabulary)} tokens, "
+            f"not {len(one.target.vocabulary)})"
+        )
+    if one.source.to_plain() != other.source.to_plain():
+        yield (
+            f"has another source vocabulary or other settings of text.source ({len(other.source.vocabulary)} tokens, "
+            f"not {len(one.source.vocabulary)})"
+        )
+    if one.model.copies != other.model.copies:
+        yield f"has model.decoder.copy={other.config.model.decoder.copy.name}"
+    long = torch.tensor([1024])
+    if int(one.model.attended_lengths(long)) != int(other.model.attended_lengths(long)):
+        yield "shortens its source otherwise (model.encoder.pyramid)"
 
 
 def new_model(config: Config, source: SourceCodec, target: TargetCodec) -> Seq2Seq:

@@ -37,6 +37,15 @@ def problems(**changes: Any) -> list[str]:
     return str(caught.value).splitlines()
 
 
+def test_decodings_are_checked_wherever_they_stand() -> None:
+    blind = {"model__decoder__context": "initial", "model__decoder__query": None}
+    covering = {"name": "beam", "beta": 0.1}
+    assert problems(decoding=covering, **blind) == [
+        "decoding.beta needs attention weights: set model.decoder.context=attention, or decoding.beta=0."
+    ]
+    assert problems(validation__decoding=covering, **blind)[0].startswith("validation.decoding.beta needs attention")
+
+
 # -- rules -------------------------------------------------------------------------------------------------------------
 
 

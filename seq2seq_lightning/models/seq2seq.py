@@ -110,7 +110,7 @@ class Seq2Seq(nn.Module):
     ) -> Begun:
         """Read the sources and draw the dropout of the target. target_inputs: (batch, target_time), bos y1 … yn."""
         memory, state = self.start(source, source_lengths, copy_ids)
-        return self._about(target_inputs, memory, state)
+        return self.about(target_inputs, memory, state)
 
     def unroll(
         self,
@@ -143,9 +143,10 @@ class Seq2Seq(nn.Module):
 
     def decode(self, target_inputs: Tensor, state: State, memory: Memory) -> Readouts:
         """The readouts of given tokens over sources read before: state and memory with one entry per row."""
-        return self.unroll(self._about(target_inputs, memory, state))
+        return self.unroll(self.about(target_inputs, memory, state))
 
-    def _about(self, target_inputs: Tensor, memory: Memory, state: State) -> Begun:
+    def about(self, target_inputs: Tensor, memory: Memory, state: State) -> Begun:
+        """A target about to be read, whose sources have been; draws its dropout."""
         batch, time = target_inputs.shape
         return Begun(self.known(target_inputs), memory, state, self.decoder.draw_masks(batch, time, state))
 

@@ -22,6 +22,7 @@ from seq2seq_lightning.training.asked import banned_ids
 from seq2seq_lightning.training.diagnostics import PositionCurves, accuracies, output_diagnostics
 from seq2seq_lightning.training.label_losses import label_losses
 from seq2seq_lightning.training.settings import ValidationConfig
+from seq2seq_lightning.training.utilities import utility_of
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,10 @@ class Validation:
         longest, copy_ids = int(lengths.max()), None
         if batch.copy_ids is not None:
             copy_ids = batch.copy_ids.index_select(0, rows)[:, :longest]
+
+        def text(place: int, tokens: Sequence[int]) -> str:
+            return self.codecs.decode(tokens, self.pairs[int(batch.indices[wanted[place]])].source)
+
         memory, state = model.start(batch.source.index_select(0, rows)[:, :longest], lengths, copy_ids)
         hypotheses = search(
             model,
@@ -116,6 +121,8 @@ class Validation:
             requests=Requests(banned=banned_ids(self.config.decoding.banned, self.codecs.target)),
             with_eos=self.codecs.target.config.eos,
             attended_lengths=model.attended_lengths(lengths),
+            places=batch.indices[wanted],
+            utility=utility_of(self.config.decoding, text, self.metrics),
         )
         for index, best in zip(batch.indices[wanted].tolist(), hypotheses, strict=True):
             self.decoded[index] = Decoded(best[0].tokens, best[0].finished)

@@ -1,0 +1,203 @@
+"""Searching a whole split with a trained model, in one pass for as many decodings as are asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq_lightning.data.batch import Batch
+from seq2seq_lightning.data.example import EncodedSplit, Pair, encode_split
+from seq2seq_lightning.data.loader import EvaluationLoader
+from seq2seq_lightning.decoding import DecodingConfig, ForcedLength, Requests, search
+from seq2seq_lightning.decoding.protocol import Details, Hypothesis, SpecialIds
+from seq2seq_lightning.metrics import MetricsConfig
+from seq2seq_lightning.models.seq2seq import Seq2Seq
+from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
+from seq2seq_lightning.text.copying import Copying
+from seq2seq_lightning.training.asked import banned_ids
+from seq2seq_lightning.training.devices import synchronise
+from seq2seq_lightning.training.ensemble import EnsembleModel
+from seq2seq_lightning.training.sentence_nll import sentence_nll
+from seq2seq_lightning.training.utilities import utility_of
+
+OnProgress = Callable[[int, int], None]  # (sentences done, sentences in all)
+
+
+@dataclass(frozen=True)
+class SplitRequest:
+    """What is asked of the search of a split besides its decoding."""
+
+    requests: Requests = field(default_factory=Requests)  # per sentence, in the order of the split
+    details: Details = field(default_factory=Details)
+    sources: Sequence[str] = ()  # the texts of the split, which metrics of text may need
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)  # the settings of such metrics
+    first_place: int = 0  # of the split's first sentence in the file it is part of, which noise is drawn by
+
+    def source(self, row: int) -> str:
+        """The text of a sentence, empty where no texts were given."""
+        return self.sources[row] if self.sources else ""
+
+
+@dataclass
+class Searched:
+    """What one of several decodings found in a split, or why it found nothing."""
+
+    hypotheses: list[list[Hypothesis]]
+    seconds: float = 0.0  # of its own search, and of reading the sources, which all share
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A batch whose sources have been read."""
+
+    batch: Batch
+    memory: Any
+    state: Any
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Per sentence the negative log-likelihood of its labels, (sentences,) float64: teacher-forced, and fed its own."""
+
+    forced: Tensor
+    free: Tensor
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients, and the mode as it was found afterwards."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(training)
+
+
+class Searcher:
+    """A trained model, or several as one, with its codecs: searches splits."""
+
+    def __init__(
+        self, model: Seq2Seq | EnsembleModel, source: SourceCodec, target: TargetCodec, ids: SpecialIds
+    ) -> None:
+        self.model, self.source, self.target, self.ids = model, source, target, ids
+        self.copying = Copying(source, target)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    def encode(self, pairs: Sequence[Pair]) -> EncodedSplit:
+        """The ids of pairs."""
+        return encode_split(pairs, self.source, self.target, self.model.copies)
+
+    def text(self, hypothesis: Hypothesis, source: str) -> str:
+        """What was written for a source: tokens that only this source has mean its words."""
+        return self.copying.decode(hypothesis.tokens, source)
+
+    def batches(self, split: EncodedSplit, size: int) -> Iterator[Batch]:
+        """The split in batches of similar length, on the model's device."""
+        loader = EvaluationLoader(split, size, self.ids, target_eos=self.target.config.eos)
+        for batch in loader:
+            yield batch.to(self.device)
+
+    def search(
+        self,
+        split: EncodedSplit,
+        decoding: DecodingConfig,
+        on_progress: OnProgress | None = None,
+        asked: SplitRequest | None = None,
+    ) -> list[list[Hypothesis]]:
+        """The n-best hypotheses of every sentence, in the order of the split."""
+        (found,), _ = self.search_each(split, [decoding], on_progress, asked)
+        if found.error is not None:
+            raise found.error
+        return found.hypotheses
+
+    def search_each(
+        self,
+        split: EncodedSplit,
+        decodings: Sequence[DecodingConfig],
+        on_progress: OnProgress | None = None,
+        asked: SplitRequest | None = None,
+        with_losses: bool = False,
+    ) -> tuple[list[Searched], dict[int, Losses]]:
+        """What each decoding finds, each batch of sources read once for all that search as many sentences at once.
+
+        So nothing that a decoding finds depends on which others there are: they share the encoder's output, and batches
+        are those it would have alone. One that raises is left out of the rest. With losses: those of the targets, from
+        the same reading, by batch size.
+        """
+        asked = asked or SplitRequest()
+        found = [Searched([[] for _ in range(len(split))]) for _ in decodings]
+        losses: dict[int, Losses] = {}
+        done, total = 0, len(split) * len(decodings)
+        with evaluating(self.model):
+            for size in dict.fromkeys(decoding.batch_size for decoding in decodings):
+                chosen = [(each, own) for each, own in zip(found, decodings, strict=True) if own.batch_size == size]
+                if with_losses:
+                    losses[size] = Losses(*(torch.zeros(len(split), dtype=torch.float64) for _ in range(2)))
+                for batch in self.batches(split, size):
+                    start = time.perf_counter()
+                    memory, state = self.model.start(batch.source, batch.source_lengths, batch.copy_ids)
+                    synchronise(self.device)
+                    reading = time.perf_counter() - start
+                    begun = _Begun(batch, memory, state, reading)
+                    for each, decoding in chosen:
+                        self._search_batch(begun, decoding, asked, each)
+                        done += len(batch)
+                        if on_progress is not None:
+                            on_progress(done, total)
+                    if with_losses:
+                        self._add_losses(begun, losses[size])
+        return found, losses
+
+    def _search_batch(self, begun: _Begun, decoding: DecodingConfig, asked: SplitRequest, found: Searched) -> None:
+        """Search one batch whose sources have been read."""
+        if found.error is not None:
+            return
+        start, batch, rows = time.perf_counter(), begun.batch, begun.batch.indices.tolist()
+        try:
+            requests = replace(asked.requests, banned=banned_ids(decoding.banned, self.target))
+            hypotheses = search(
+                self.model,
+                begun.state,
+                begun.memory,
+                batch.source_lengths,
+                decoding,
+                self.ids,
+                forced_lengths=batch.target_lengths if decoding.forced_length is ForcedLength.reference else None,
+                requests=requests.of(rows),
+                with_eos=self.target.config.eos,
+                with_token_log_probs=asked.details.token_log_probs,
+                with_attention=asked.details.attention,
+                attended_lengths=self.model.attended_lengths(batch.source_lengths),
+                places=batch.indices + asked.first_place,
+                utility=utility_of(
+                    decoding,
+                    lambda place, tokens: self.copying.decode(tokens, asked.source(rows[place])),
+                    asked.metrics,
+                ),
+            )
+        except Exception as error:  # told at the end: other decodings of the pass go on
+            found.error = error
+            return
+        for row, best in zip(rows, hypotheses, strict=True):
+            found.hypotheses[row] = best
+        found.seconds += begun.seconds + time.perf_counter() - start
+
+    def _add_losses(self, begun: _Begun, losses: Losses) -> None:
+        batch = begun.batch
+        for free_running, sums in ((False, losses.forced), (True, losses.free)):
+            nll = sentence_nll(self.model, batch, begun.memory, begun.state, self.ids, free_running)
+            sums[batch.indices] = nll.double().cpu()
