@@ -171,7 +171,7 @@ def test_a_component_can_be_put_elsewhere(overrides: list[str], tmp_path: Path) 
 @pytest.mark.parametrize(("command", "cls"), [("evaluate", EvaluateConfig), ("translate", TranslateConfig)])
 def test_every_decoding_serves_the_commands_that_decode(option: str, command: str, cls: type) -> None:
     config = from_plain(cls, composed(command, [f"decoding={option}", "run=somewhere"]), FAMILIES)
-    ((_, schema),) = named_schemas(CONF / "decoding" / f"{option}.yaml")
+    (_, schema), *_ = named_schemas(CONF / "decoding" / f"{option}.yaml")
     assert config.decoding.name == schema  # type: ignore[attr-defined]
 
 
