@@ -205,6 +205,22 @@ def test_half_precision_is_close_forward_and_backward(config: CellConfig, distur
         exact = [value.detach().clone() for value in found if value is not None]
 
 
+@ALL
+@pytest.mark.parametrize("dtypes", [(torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32)], ids=str)
+def test_autocast_may_give_states_and_inputs_in_either_type(
+    config: CellConfig, dtypes: tuple[torch.dtype, torch.dtype]
+) -> None:
+    """What a bridge or the layer below gives is rounded or not, as its last operation has it."""
+    cell, inputs, _ = made(config, SIZE)
+    cell.float()
+    values, given = inputs.detach().to(dtypes[0]), {name: torch.randn(3, SIZE).to(dtypes[1]) for name in cell.bridged}
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs, state = cell.unroll(values, cell.start(given), LENGTHS)
+        output, _ = cell.begin(3, 1)(values[:, 0], state)
+    (outputs[REAL].float().sum() + output.float().sum()).backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in cell.parameters())
+
+
 @pytest.mark.parametrize("config", [SLSTMConfig(), MLSTMConfig()], ids=str)
 @pytest.mark.parametrize("scale", [1e3, -1e3])
 def test_exponential_gates_neither_overflow_nor_vanish(config: CellConfig, scale: float) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq_lightning.models.cells.cell import CellConfig, Kind, last_real
-from seq2seq_lightning.models.cells.weighted import WeightedCell
+from seq2seq_lightning.models.cells.weighted import WeightedCell, wide
 from seq2seq_lightning.models.state import CellState
 
 
@@ -52,12 +52,12 @@ class SRU(WeightedCell):
         """See ``MappedCell.prepare``. Gives candidate, forget, reset and what the highway carries, (…, 4 · hidden)."""
         candidate, gates, carried = self._split(product)
         gates = gates if self.bias is None else gates + self.bias
-        return torch.cat((candidate, gates, carried if carried.shape[-1] else inputs), dim=-1)
+        return wide(torch.cat((candidate, gates, carried if carried.shape[-1] else inputs), dim=-1))
 
     def move(self, given: Tensor, state: CellState) -> CellState:
         """See ``MappedCell.move``."""
         candidate, forget, reset, carried = given.chunk(4, -1)
-        before, (by_forget, by_reset) = state["cell"], self.weight_state.chunk(2)
+        before, (by_forget, by_reset) = wide(state["cell"]), self.weight_state.chunk(2)
         cell = torch.lerp(candidate, before, torch.sigmoid(forget + by_forget * before))
         return {"hidden": torch.lerp(carried, cell, torch.sigmoid(reset + by_reset * before)), "cell": cell}
 
@@ -65,7 +65,7 @@ class SRU(WeightedCell):
         """See ``Cell.unroll``. Only the cells run from position to position; the reset gates follow at once."""
         candidate, forget, reset, carried = self.given(inputs).chunk(4, -1)
         by_forget, by_reset = self.weight_state.chunk(2)
-        cells = [state["cell"]]
+        cells = [wide(state["cell"])]
         for new, gate in zip(candidate.unbind(1), forget.unbind(1), strict=True):
             cells.append(torch.lerp(new, cells[-1], torch.sigmoid(torch.addcmul(gate, by_forget, cells[-1]))))
         before, after = torch.stack(cells[:-1], 1), torch.stack(cells[1:], 1)
