@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import logging
 import os
 import sys
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -17,7 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
-from seq2seq_lightning.errors import ConfigurationError
+from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.experiments.files import write_json_durably
 from seq2seq_lightning.training.arithmetic import set_matmul_precision
 from seq2seq_lightning.training.callbacks import (
@@ -37,7 +39,7 @@ from seq2seq_lightning.training.devices import device_named
 from seq2seq_lightning.training.loggers import CSVLogger, HistoryLogger
 from seq2seq_lightning.training.module import TrainingModule
 from seq2seq_lightning.training.moving_average import MovingAverage
-from seq2seq_lightning.training.settings import CheckpointConfig, TrainerConfig
+from seq2seq_lightning.training.settings import RESERVED_TRAINER_ARGUMENTS, CheckpointConfig, TrainerConfig
 
 FITTED = "fitted.json"  # in the run directory once training came to its end: the timings
 WINDOWS = "windows.json"  # beside it: seconds and labels of each ten updates
@@ -153,8 +155,19 @@ def _build(
         logger=loggers,
         log_every_n_steps=0,  # never: the module writes its own entries, at trainer.log_every
         default_root_dir=folder,
-        **config.extra,
+        **_further(config),
     )
+
+
+def _further(config: TrainerConfig) -> dict[str, Any]:
+    """What `trainer.extra` adds; only Lightning knows what it takes."""
+    known = set(inspect.signature(pl.Trainer).parameters) - set(RESERVED_TRAINER_ARGUMENTS)
+    for name in config.extra:
+        if name not in known:
+            raise ConfigurationError(
+                f"trainer.extra.{name} is no argument of Lightning's Trainer. {nearest(name, known)}"
+            )
+    return config.extra
 
 
 def _accelerator(config: TrainerConfig) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from lightning.pytorch.plugins import MixedPrecision
 
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.training.loggers import HistoryLogger
-from seq2seq_lightning.training.settings import Accelerator, TrainerConfig
+from seq2seq_lightning.training.settings import RESERVED_TRAINER_ARGUMENTS, Accelerator, TrainerConfig
 from seq2seq_lightning.training.trainer import prepare_process
 from tests.bits import same
 from tests.training.tiny import train
@@ -141,6 +142,27 @@ def test_scaled_gradients_are_clipped_at_their_own_size_and_the_scale_is_resumed
 def test_half_precision_is_for_the_gpu() -> None:
     with pytest.raises(ConfigurationError, match=r"16-mixed needs a GPU\. Set trainer\.precision=bf16-mixed"):
         prepare_process(TrainerConfig(precision="16-mixed", accelerator=Accelerator.cpu), width=64)
+
+
+def test_what_the_framework_tells_lightning_cannot_be_told_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    build = pl.Trainer
+
+    def listen(**given: Any) -> pl.Trainer:
+        told.extend(given)
+        return build(**given)
+
+    monkeypatch.setattr(pl, "Trainer", functools.wraps(build)(listen))
+    train(tmp_path / "run", trainer={"max_steps": 1, "extra": {"detect_anomaly": True}})
+    assert set(told) - {"detect_anomaly"} <= set(RESERVED_TRAINER_ARGUMENTS)
+
+
+def test_further_arguments_are_those_that_lightning_knows(tmp_path: Path) -> None:
+    words = r"trainer\.extra\.min_step is no argument of Lightning's Trainer\. Did you mean 'min_steps'\?"
+    with pytest.raises(ConfigurationError, match=words):
+        train(tmp_path / "run", trainer={"max_steps": 1, "extra": {"min_step": 1}})
 
 
 def test_the_last_update_is_validated_wherever_the_interval_falls_and_nothing_is_said(
