@@ -7,6 +7,7 @@ chooses the member. Unknown keys, wrong types and unknown names are problems wit
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -158,6 +159,8 @@ class _Reader:
             return self.problem(path, f"is {value!r}. {nearest(str(name), hint.__members__)}")
         if hint is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
+        if isinstance(value, float) and not math.isfinite(value):  # records and fingerprints have no spelling for it
+            return self.problem(path, f"is {value}, where a finite number is needed.")
         if type(value) is hint:
             return value
         return self.problem(path, f"is {value!r}, where a value of type {hint.__name__} is needed.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -141,6 +142,8 @@ def test_the_name_of_a_member_is_its_default() -> None:
         ({"count": True}, "count is True, where a value of type int is needed."),
         ({"count": 2.0}, "count is 2.0, where a value of type int is needed."),
         ({"count": None}, "count is None, where a value of type int is needed."),
+        ({"share": math.nan}, "share is nan, where a finite number is needed."),
+        ({"share": -math.inf}, "share is -inf, where a finite number is needed."),
         ({"share": True}, "share is True, where a value of type float is needed."),
         ({"limit": "x"}, "limit is 'x', where a value of type int is needed."),
         ({"either": 1.5}, "either is 1.5, where int or str is needed."),
