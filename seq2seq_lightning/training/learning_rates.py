@@ -20,6 +20,12 @@ from seq2seq_lightning.plugins import Table
 from seq2seq_lightning.teacher_forcing.feeding import Unit
 
 
+NEEDS_VALIDATION = (
+    "learning_rate=plateau lowers the rate after validations, but there is no validation split. Give one (data.val, "
+    "data.val_size), or choose a schedule of time such as learning_rate=cosine."
+)
+
+
 @dataclass
 class LearningRateConfig:
     """What every schedule shares: nothing but the name."""
@@ -222,8 +228,12 @@ def build_learning_rate(
     return LearningRate(scheduler, follows_validation=False)
 
 
-def length_problems(config: LearningRateConfig, max_steps: int | None, max_epochs: int | None) -> list[str]:
-    """What the length of the training makes of a schedule, as far as the settings alone tell: one sentence each."""
+def length_problems(
+    config: LearningRateConfig, max_steps: int | None, max_epochs: int | None, has_validation: bool = True
+) -> list[str]:
+    """What the length of the training, and what it validates on, make of a schedule, as far as settings alone tell."""
+    if isinstance(config, PlateauRateConfig) and not has_validation:
+        return [NEEDS_VALIDATION]
     if not isinstance(config, HalveAfterRateConfig):
         return []
     limits = {Unit.update: ("trainer.max_steps", max_steps), Unit.epoch: ("trainer.max_epochs", max_epochs)}

@@ -16,12 +16,17 @@ from seq2seq_lightning.decoding.protocol import SpecialIds
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.randomness import reseed
-from seq2seq_lightning.teacher_forcing import SchedulePosition, TeacherForcingConfig
+from seq2seq_lightning.teacher_forcing import SchedulePosition, TeacherForcingConfig, rules
 from seq2seq_lightning.teacher_forcing.adaptive import AdaptiveConfig
-from seq2seq_lightning.teacher_forcing.rules import NEEDS_VALIDATION
+from seq2seq_lightning.training import learning_rates
 from seq2seq_lightning.training.diagnostics import gradient_norms, read_norms
 from seq2seq_lightning.training.feeding import Feeder
-from seq2seq_lightning.training.learning_rates import LearningRateConfig, TrainingLength, build_learning_rate
+from seq2seq_lightning.training.learning_rates import (
+    LearningRateConfig,
+    PlateauRateConfig,
+    TrainingLength,
+    build_learning_rate,
+)
 from seq2seq_lightning.training.objectives import Losses, ObjectiveConfig, TrainingStep, build_objective
 from seq2seq_lightning.training.optimizers import OptimizerConfig, build_optimizer
 from seq2seq_lightning.training.validation import Validation
@@ -39,6 +44,13 @@ class Recipe:
     total_updates: int
     updates_per_epoch: int
     log_every: int
+
+
+def _refuse_what_follows_validations(recipe: Recipe) -> None:
+    if isinstance(recipe.teacher_forcing, AdaptiveConfig):
+        raise ConfigurationError(rules.NEEDS_VALIDATION)
+    if isinstance(recipe.learning_rate, PlateauRateConfig):
+        raise ConfigurationError(learning_rates.NEEDS_VALIDATION)
 
 
 class TrainingModule(pl.LightningModule):
@@ -62,8 +74,8 @@ class TrainingModule(pl.LightningModule):
         self.feeder = Feeder(recipe.teacher_forcing, recipe.seed)
         self.ids = ids
         self.validation = validation
-        if validation is None and isinstance(recipe.teacher_forcing, AdaptiveConfig):  # a task may not tell beforehand
-            raise ConfigurationError(NEEDS_VALIDATION)
+        if validation is None:  # a task may not tell beforehand
+            _refuse_what_follows_validations(recipe)
         self.self_contained = dict(self_contained)
         self.shown: dict[str, float] = {}  # what the progress bar shows
         self._sums: list[dict[str, Tensor]] = []  # of the micro-batches of one update, to be logged, not yet read

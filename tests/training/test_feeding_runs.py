@@ -103,12 +103,15 @@ def test_an_adaptive_ratio_is_resumed_to_the_same_bits(
         assert whole.checkpoint.training["feeding"] == parts.checkpoint.training["feeding"]
 
 
+@pytest.mark.parametrize(
+    ("group", "choice"), [("teacher_forcing", feeding(name="adaptive")), ("learning_rate", {"name": "plateau"})]
+)
 def test_a_task_that_turns_out_to_have_no_validation_split_is_told_before_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    group: str, choice: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(tiny.PLAIN, "teacher_forcing", feeding(name="adaptive"))
+    monkeypatch.setitem(tiny.PLAIN, group, choice)
     monkeypatch.setattr(SymbolsConfig, "has_validation", True)
-    with pytest.raises(ConfigurationError, match="there is no validation split"):
+    with pytest.raises(ConfigurationError, match=f"{group}={choice['name']} .*there is no validation split"):
         train(tmp_path / "run", data=tiny.PLAIN["data"] | {"val_size": 0})
 
 

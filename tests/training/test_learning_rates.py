@@ -136,6 +136,13 @@ def test_plateau_waits_its_patience_then_lowers(mode, scores):
     assert rates == pytest.approx([2, 2, 2, 2, 0.2, 0.2, 0.2, 0.05])
 
 
+def test_a_plateau_needs_validations():
+    (problem,) = length_problems(PlateauRateConfig(), 10, None, has_validation=False)
+    assert all(word in problem for word in ("learning_rate=plateau", "data.val_size", "learning_rate=cosine"))
+    assert length_problems(PlateauRateConfig(), 10, None, has_validation=True) == []
+    assert length_problems(CosineRateConfig(), 10, None, has_validation=False) == []
+
+
 def test_plateau_multiplies_by_one_as_a_function_of_updates():
     assert factor(PlateauRateConfig(), 5, TrainingLength()) == 1.0
 
