@@ -12,6 +12,7 @@ from seq2seq_lightning.experiments.files import read_jsonl
 from seq2seq_lightning.experiments.record import HISTORY_NAME
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
+from seq2seq_lightning.training.learning_rates import ConstantRateConfig, length_problems
 from seq2seq_lightning.training.settings import NoLoggerConfig
 
 EXACT = "exact_match"
@@ -26,8 +27,14 @@ def debugging_job(config: Config, overrides: list[str], folder: Path) -> Job:
 
 def _one_update(config: Config) -> Config:
     trainer = replace(config.trainer, max_steps=1, max_epochs=None, log_every=1)
+    comes_later = length_problems(config.learning_rate, max_steps=1, max_epochs=None)  # whatever the rate does, then
     return replace(
-        config, trainer=trainer, validation=replace(config.validation, every=1), logger=NoLoggerConfig(), fresh=False
+        config,
+        trainer=trainer,
+        learning_rate=ConstantRateConfig() if comes_later else config.learning_rate,
+        validation=replace(config.validation, every=1),
+        logger=NoLoggerConfig(),
+        fresh=False,
     )
 
 

@@ -43,6 +43,12 @@ def test_the_job_is_small_untracked_and_nobodys_run(debug: Debug, updates: int, 
     assert made.model == config(debug).model and made.optimizer == config(debug).optimizer
 
 
+def test_one_update_may_be_one_before_the_rate_is_halved(tmp_path: Path) -> None:
+    halving = {"name": "halve_after", "unit": "update", "after": 60.0, "every": 5.0}
+    looked = replace(Config.from_plain({**PLAIN, "learning_rate": halving}), debug=Debug.one_batch)
+    assert Config.from_plain(debugging_job(looked, [], tmp_path).config).learning_rate.name == "constant"
+
+
 def test_overfitting_sees_the_same_rows_and_decodes_them_all(tmp_path: Path) -> None:
     made = Config.from_plain(debugging_job(config(Debug.overfit), [], tmp_path).config)
     assert (made.data.batching.sampling.name, made.data.batching.curriculum_epochs) == ("epochs", 0)

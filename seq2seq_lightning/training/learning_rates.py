@@ -19,7 +19,6 @@ from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.plugins import Table
 from seq2seq_lightning.teacher_forcing.feeding import Unit
 
-
 NEEDS_VALIDATION = (
     "learning_rate=plateau lowers the rate after validations, but there is no validation split. Give one (data.val, "
     "data.val_size), or choose a schedule of time such as learning_rate=cosine."
