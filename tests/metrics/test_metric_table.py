@@ -46,7 +46,9 @@ def test_unknown_names_are_refused() -> None:
 
 
 def test_which_way_is_better() -> None:
-    assert all(map(higher_is_better, ["exact_match", "val/bleu", "chrf", "token_accuracy", "test/expected_exact_match"]))
+    assert all(
+        map(higher_is_better, ["exact_match", "val/bleu", "chrf", "token_accuracy", "test/expected_exact_match"])
+    )
     assert not any(map(higher_is_better, ["wer", "test/per", "cer", "ter", "perplexity", "val/loss", "nll"]))
 
 
