@@ -11,12 +11,14 @@ import torch
 from seq2seq_lightning.decoding import (
     BeamConfig,
     DecodingConfig,
+    DiverseBeamConfig,
     GreedyConfig,
     LengthPenalty,
     NotANumberError,
     StopRule,
     search,
 )
+from seq2seq_lightning.decoding.scoring import LengthCount
 from seq2seq_lightning.decoding.task import device_of
 from seq2seq_lightning.errors import ConfigurationError
 from tests.decoding.table_model import IDS, Answer, Code, TableModel, random_model, run
@@ -96,6 +98,36 @@ def test_one_unlikely_finished_hypothesis_displaces_all_unfinished_ones() -> Non
     model = bigrams({IDS.bos: {A: 0.999, IDS.eos: 0.001}, A: {A: 1.0}})
     best = run(model, [0], BeamConfig(beam_width=3, n_best=3, max_length=4, stop=StopRule.first_k))[0]
     assert [(hypothesis.tokens, hypothesis.finished) for hypothesis in best] == [([], True)]
+
+
+def test_a_group_that_finished_displaces_what_another_could_not_finish() -> None:
+    """The first group takes a and ends; the second, kept away from a, takes b, which never ends."""
+    model = bigrams({IDS.bos: {A: 0.6, B: 0.4}, A: {IDS.eos: 1.0}, B: {B: 1.0}})
+    apart = DiverseBeamConfig(beam_width=2, n_best=2, groups=2, diversity=50.0, max_length=3)
+    assert [(each.tokens, each.finished) for each in run(model, [0], apart)[0]] == [([A], True)]
+    model = bigrams({IDS.bos: {A: 0.6, B: 0.4}, A: {A: 1.0}, B: {B: 1.0}})
+    assert [each.tokens for each in run(model, [0], apart)[0]] == [[A, A, A], [B, B, B]]  # scores without diversity
+    assert run(model, [0], apart)[0][1].score == pytest.approx(math.log(0.4))
+
+
+def test_the_bound_counts_as_the_score_does() -> None:
+    """Counted with bos, a of 2 labels scores ln 0.5 / 3 = -0.231, b of 9 labels ln 0.1 / 10 = -0.230: the bound of b at
+    position 2 must be divided by 10; by 9, -0.256, it would end the search before b can finish."""
+    rows = {IDS.bos: {A: 0.5, B: 0.1}, A: {IDS.eos: 1.0}, B: {B: 1.0}}
+    config = BeamConfig(
+        beam_width=2,
+        length_penalty=LengthPenalty.average,
+        alpha=1.0,
+        length_counts=LengthCount.with_bos,
+        stop=StopRule.exact,
+        max_length=9,
+        eos_at_maximum=True,
+    )
+    model = bigrams(rows)
+    model.table[B, IDS.eos] = -1e-9  # so that b can end at the maximum
+    best = run(model, [0], config)[0][0]
+    assert (best.tokens, len(model.sentences_asked)) == ([B] * 8, 9)
+    assert best.score == pytest.approx(math.log(0.1) / 10)
 
 
 def test_a_dead_end_gives_the_prefix_unfinished_and_no_special_token(config: DecodingConfig) -> None:

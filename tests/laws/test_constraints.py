@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from seq2seq_lightning.decoding import (
@@ -24,6 +25,7 @@ from seq2seq_lightning.decoding import (
     StopRule,
     trie,
 )
+from seq2seq_lightning.decoding.scoring import LengthCount, Scorer
 from seq2seq_lightning.errors import ConfigurationError
 from tests.decoding.table_model import (
     IDS,
@@ -269,6 +271,38 @@ def test_one_group_equals_beam(seed: int, config: BeamConfig, asked: Asked) -> N
     diverse = DiverseBeamConfig(**shared, groups=1, diversity=2.0)
     model, requests = random_model(seed, VOCAB), Asked.of_batch([asked] * 3)
     assert run(model, range(3), diverse, requests=requests) == run(model, range(3), config, requests=requests)
+
+
+@st.composite
+def grouped(draw: st.DrawFn) -> BeamConfig:
+    """Beams whose hypotheses are not in the order of their totals: those of groups, and those that are shared."""
+    reward = draw(st.sampled_from([0.0, 0.8]))
+    penalty, alpha = draw(st.sampled_from([(LengthPenalty.average, 1.0), (LengthPenalty.gnmt, 0.6)]))
+    counts = draw(st.sampled_from(LengthCount))
+    shared = BeamConfig(length_penalty=penalty, alpha=alpha, word_reward=reward, length_counts=counts, max_length=8)
+    shared.stop, shared.repetition_penalty = StopRule.exact, draw(st.sampled_from([1.0, 2.0]))
+    if draw(st.booleans()):
+        return replace(shared, beam_width=draw(st.integers(2, 5)))
+    settings = {name: value for name, value in vars(shared).items() if name not in ("name", "beam_width")}
+    return DiverseBeamConfig(**settings, beam_width=6, groups=2, diversity=draw(st.sampled_from([0.5, 4.0])))
+
+
+APART = DiverseBeamConfig(
+    beam_width=6, groups=2, diversity=1.0, length_penalty=LengthPenalty.average, alpha=1.0, stop=StopRule.exact
+)
+
+
+@CASES
+@example(15, replace(APART, max_length=8), [], 1.0)  # the best live hypothesis by score is not the one compared best
+@given(seed=seeds, config=grouped(), required=st.lists(phrases, max_size=2), sharpness=st.sampled_from([0.5, 2.0]))
+def test_exact_returns_what_never_stopping_returns(
+    seed: int, config: BeamConfig, required: list[tuple[int, ...]], sharpness: float
+) -> None:
+    model = random_model(seed, VOCAB, sharpness=sharpness)
+    asked = Asked.of_batch([Asked(required=tuple(required) if config.serves_required() else ())])
+    stopped = run(model, [seed], config, requests=asked)
+    with mock.patch.object(Scorer, "bound", lambda scorer, totals, maximum: torch.full_like(totals, torch.inf)):
+        assert run(model, [seed], config, requests=asked) == stopped
 
 
 ON = {

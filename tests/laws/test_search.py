@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -79,7 +80,9 @@ def searches() -> list[DecodingConfig]:
             (PENALTIES[3], 0.2, StopRule.first_k),
         ]
     ]
-    return [kind(max_length=9) for kind in SEARCHES] + settings_of_beam
+    other = replace(settings_of_beam[1], stop=StopRule.top, alpha=1.5, n_best=1)
+    other = replace(other, finishing=Finishing.in_place, unfinished=Unfinished.compete)
+    return [kind(max_length=9) for kind in SEARCHES] + settings_of_beam + [other]
 
 
 def greedy_like(config: DecodingConfig) -> GreedyConfig:
@@ -224,7 +227,7 @@ def test_a_sentence_that_reached_its_own_maximum_is_frozen(config: DecodingConfi
     model.table[:, IDS.eos] -= 0.8
     lengths = [1 + place % 12 for place in range(36)]
     alone = [run(model, [place], config, lengths=[lengths[place]])[0] for place in range(36)]
-    assert {best[0].finished for best in alone} == {True, False}
+    assert {each.finished for best in alone for each in best} == {True, False}
     with mock.patch.object(departures, "WORTH_LEAVING", 1):  # nobody leaves before the last is done
         together = run(model, list(range(36)), config, lengths=lengths)
     for best, other in zip(together, alone, strict=True):

@@ -12,8 +12,7 @@ from torch.nn import functional as F
 from seq2seq_lightning.decoding.constraints.constraint import Constraint
 from seq2seq_lightning.decoding.protocol import SpecialIds
 
-_ANYTHING = -1  # fills phrases up on the left
-_NOTHING = -2  # stands before the first label
+_ANYTHING = -1  # no label; fills phrases up on the left, where it stands for any label, or for none before the first
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class BannedPhrases(Constraint):
             return
         longest = self.heads.shape[1]
         last = written[:, :, max(0, written.shape[2] - longest) :]
-        last = F.pad(last, (longest - last.shape[2], 0), value=_NOTHING)
+        last = F.pad(last, (longest - last.shape[2], 0), value=_ANYTHING)
         follows = ((last[:, :, None] == self.heads) | (self.heads == _ANYTHING)).all(3)
         ends = self.ends.expand(follows.shape).masked_fill(~follows, self.pad_id)  # pad is forbidden anyway
         log_probs.scatter_(2, ends, -torch.inf)
