@@ -67,7 +67,7 @@ class InitialisationConfig:
         ]
 
     def rule(self, kind: Kind) -> Rule | BiasRule:
-        """The rule of a kind, its own or the preset's. Norms, and what acts by units, stay as drawn by their modules."""
+        """The rule of a kind, its own or the preset's. Norms, and what acts by units, stay as drawn first."""
         if kind in (Kind.norm, Kind.elementwise):
             return Rule.torch
         return getattr(self, kind.value) or _PRESETS[self.preset][kind]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seq2seq_lightning.models.decoder import Decoder, Part
+from seq2seq_lightning.models.decoder import Decoder
 from seq2seq_lightning.models.dropout import Masks, drop
 from seq2seq_lightning.models.feedback import Feedback, Readouts
+from seq2seq_lightning.models.positions import Part
 from seq2seq_lightning.models.state import Memory, State
 
 PLACES_AT_ONCE = 1024  # whose logits exist at one time

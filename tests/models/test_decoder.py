@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from seq2seq_lightning.models.attention import ATTENTIONS, AttentionConfig
 from seq2seq_lightning.models.cells import GRUConfig
 from seq2seq_lightning.models.cells.cell import Cell
-from seq2seq_lightning.models.decoder import Part
 from seq2seq_lightning.models.decoder_config import (
     Context,
     DecoderConfig,
@@ -23,6 +22,7 @@ from seq2seq_lightning.models.decoder_config import (
 )
 from seq2seq_lightning.models.encoder import EncoderConfig
 from seq2seq_lightning.models.model_config import ModelConfig
+from seq2seq_lightning.models.positions import Part
 from seq2seq_lightning.models.seq2seq import Seq2Seq, build_model
 from seq2seq_lightning.models.stack import Norm, NormPlace, Residual
 from tests.models.variants import PAD, VOCAB, close, example, gradients
