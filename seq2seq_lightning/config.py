@@ -170,7 +170,8 @@ def _problems(config: Config) -> Iterator[str]:
         yield f"validation.monitor is {config.validation.monitor!r}, which is not measured. Measured: {keys}."
     if config.monitored == "free_running_loss" and not config.validation.free_running_loss:
         yield "validation.monitor is 'val/free_running_loss': set validation.free_running_loss=true."
-    yield from length_problems(config.learning_rate, config.trainer.max_steps, config.trainer.max_epochs)
+    length = config.trainer.max_steps, config.trainer.max_epochs
+    yield from length_problems(config.learning_rate, *length, config.data.has_validation)
     if config.data.batching.size < config.trainer.devices * config.trainer.accumulate:
         yield (
             f"data.batching.size is {config.data.batching.size}, less than trainer.devices × trainer.accumulate = "

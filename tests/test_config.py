@@ -78,6 +78,7 @@ def test_every_family_has_a_group() -> None:
             {"data__batching__size": 3, "trainer__devices": 2, "trainer__accumulate": 2},
             ["data.batching.size is 3", "trainer.devices × trainer.accumulate = 4"],
         ),
+        ({"learning_rate": {"name": "plateau"}, "data__val_size": 0}, ["learning_rate=plateau", "no validation split"]),
         (
             {"decoding": {"name": "beam", "beta": 0.2}, "model__decoder__context": "initial"},
             ["decoding.beta", "model.decoder.context=attention"],
