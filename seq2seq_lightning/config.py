@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
@@ -17,6 +18,7 @@ from seq2seq_lightning.data.tasks import TASKS, DataConfig, build_task
 from seq2seq_lightning.data.tasks.reverse import ReverseConfig
 from seq2seq_lightning.data.vectors import vectors_hash
 from seq2seq_lightning.decoding import SEARCHES, DecodingConfig
+from seq2seq_lightning.decoding.ensemble import Average
 from seq2seq_lightning.decoding.greedy import GreedyConfig
 from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.experiments.ablation_config import AblationConfig
@@ -274,13 +276,30 @@ def _components(value: Any) -> Iterator[object]:
 
 @dataclass
 class EvaluateConfig:
-    """`seq2seq-evaluate`: one finished run, one decoding."""
+    """`seq2seq-evaluate`: one finished run, or several as one, and one decoding."""
 
-    run: str = MISSING  # the run directory
+    run: Any = MISSING  # the run directory; [a,b,c]: an ensemble of runs, whose scores are kept in the first
+    average: Average = Average.log_probs  # log_probs | probabilities: what of an ensemble's members is averaged
     decoding: DecodingConfig = field(default_factory=GreedyConfig)
     metrics: dict[str, Any] = field(default_factory=dict)  # what to score otherwise than the run was
     test_sets: list[str] | None = None  # null: all of the run's
     threads: int | None = None  # CPU threads; null: the cores, shared among jobs that run at once
+
+    def runs(self) -> list[Path]:
+        """The directories, at least one."""
+        return runs_named(self.run, self.average)
+
+
+def runs_named(run: Any, average: Average) -> list[Path]:
+    """The runs that `run=` names: one, or the members of an ensemble."""
+    names = run if isinstance(run, list) else [run]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ConfigurationError(f"run is {run!r}. Give the directory of a run, or run=[a,b,…] for an ensemble.")
+    if len(set(names)) < len(names):
+        raise ConfigurationError(f"run={names} names a run twice, which changes nothing. Leave it out.")
+    if len(names) == 1 and average is not Average.log_probs:
+        raise ConfigurationError(f"average={average.name} changes nothing for one run. Name several: run=[a,b].")
+    return [Path(name) for name in names]
 
 
 class AblateMode(Enum):
@@ -321,7 +340,8 @@ class OutputFormat(Enum):
 class TranslateConfig:
     """`seq2seq-translate`: a trained run, lines in, lines out."""
 
-    run: str = MISSING  # a run directory, or a checkpoint file
+    run: Any = MISSING  # a run directory, or a checkpoint file; [a,b,c]: an ensemble of them
+    average: Average = Average.log_probs  # log_probs | probabilities: what of an ensemble's members is averaged
     decoding: DecodingConfig | None = None  # null: the run's
     input: str | None = None  # null: standard input
     output: str | None = None  # null: standard output

@@ -1,4 +1,7 @@
-"""What one worker process is asked to do, as one JSON file between the command that plans and the worker that works."""
+"""What one worker process is asked to do, as one JSON file between the command that plans and the worker that works.
+
+And where its scores are found: in a folder per decoding and test set, named by the settings that decide them.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,30 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seq2seq_lightning.config import Config, fingerprint
+from seq2seq_lightning.config import FAMILIES, Config, fingerprint
+from seq2seq_lightning.decoding import DecodingConfig
+from seq2seq_lightning.decoding.ensemble import Average
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.experiments.files import read_json, write_json_durably
 from seq2seq_lightning.experiments.fingerprint import fingerprint as hash_parts
 from seq2seq_lightning.experiments.ledger import run_dir
+from seq2seq_lightning.experiments.record import read_record
+from seq2seq_lightning.experiments.scores import decoding_dir
+from seq2seq_lightning.metrics import MetricsConfig
+from seq2seq_lightning.structure import differences, from_plain, to_plain
+
+# What scores have been filed under from the beginning. Settings that came later count where they differ from their
+# defaults, so that they leave the names of older scores as they were.
+ALWAYS_NAMED: dict[str, tuple[str, ...]] = {
+    "decoding": (
+        *("name", "max_length", "max_length_ratio", "max_length_offset", "min_length", "forced_length", "batch_size"),
+        *("beam_width", "n_best", "length_penalty", "alpha", "beta", "stop"),
+    ),
+    "metrics": ("report", "bleu", "chrf", "ter"),
+    "metrics.bleu": ("tokenize", "lowercase", "smooth_method", "smooth_value"),
+    "metrics.chrf": ("char_order", "word_order", "beta", "lowercase", "whitespace"),
+    "metrics.ter": ("normalized", "no_punct", "asian_support", "case_sensitive"),
+}
 
 
 @dataclass(frozen=True)
@@ -18,7 +40,8 @@ class Job:
     """A resolved configuration and where its run lives.
 
     train: False for decoding a finished run only.
-    test_sets: which sets to decode; None: all.
+    test_sets: which sets to decode; None: all. also: further decodings to score in the same pass. members: the
+    directories of further runs that are searched as one with this one, in which the scores are kept; average: of what.
     """
 
     run_dir: str
@@ -27,6 +50,9 @@ class Job:
     overrides: list[str] = field(default_factory=list)
     train: bool = True
     test_sets: list[str] | None = None
+    also: list[dict[str, Any]] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
+    average: str = Average.log_probs.name
 
     @staticmethod
     def of(config: Config, overrides: list[str]) -> Job:
@@ -48,8 +74,34 @@ class Job:
     @property
     def path(self) -> Path:
         """This job's file in its run directory; jobs that differ in decoding only have files of their own."""
-        digest = hash_parts({key: self.config[key] for key in ("decoding", "metrics")} | {"sets": self.test_sets})
+        parts = {key: self.config[key] for key in ("decoding", "metrics")} | {"sets": self.test_sets}
+        for key in ("also", "members"):
+            if getattr(self, key):
+                parts[key] = [*getattr(self, key), self.average]
+        digest = hash_parts(parts)
         return self.folder / "jobs" / f"{digest}.json"
+
+    def decodings(self) -> list[DecodingConfig]:
+        """What is asked for: the configuration's decoding, then the further ones, none twice."""
+        found = []
+        for plain in (self.config["decoding"], *self.also):
+            decoding = from_plain(DecodingConfig, plain, FAMILIES)
+            if decoding not in found:
+                found.append(decoding)
+        return found
+
+    def name_of(self, decoding: DecodingConfig) -> str:
+        """What the scores of a decoding are called: its name, and of how many models where they are several."""
+        return f"{decoding.name}-of-{len(self.members) + 1}" if self.members else decoding.name
+
+    def scores_dir(self, decoding: DecodingConfig, test_set: str) -> Path:
+        """Where the scores of a decoding of a test set are kept."""
+        metrics = from_plain(MetricsConfig, self.config["metrics"], FAMILIES)
+        named = _named_by(decoding, "decoding")
+        if self.members:
+            runs = [self.fingerprint, *(read_record(Path(member)).fingerprint for member in self.members)]
+            named |= {"ensemble": sorted(runs), "average": self.average, "name": self.name_of(decoding)}
+        return decoding_dir(self.folder, named, test_set, _named_by(metrics, "metrics"))
 
     @property
     def ending(self) -> Path:
@@ -65,3 +117,15 @@ class Job:
     def read(path: Path) -> Job:
         """The job in a file."""
         return Job(**read_json(path))
+
+
+def _named_by(value: Any, path: str) -> dict[str, Any]:
+    """The plain settings of a dataclass that scores are filed under; path: where it stands in a configuration."""
+    changed, found = differences(value), {}
+    for key, plain in to_plain(value).items():
+        if key in ALWAYS_NAMED[path]:
+            nested = f"{path}.{key}"
+            found[key] = _named_by(getattr(value, key), nested) if nested in ALWAYS_NAMED else plain
+        elif key in changed:
+            found[key] = changed[key]
+    return found

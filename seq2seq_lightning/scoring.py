@@ -5,16 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
 from seq2seq_lightning.config import Config
 from seq2seq_lightning.data.example import Corpus, Pair
-from seq2seq_lightning.experiments.scores import Score, Scores, decoding_dir, read_scores, write_scores
+from seq2seq_lightning.decoding import DecodingConfig
+from seq2seq_lightning.decoding.ensemble import Average
+from seq2seq_lightning.experiments.record import read_record
+from seq2seq_lightning.experiments.scores import FILE_NAME, Score, Scores, read_scores, write_scores
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.structure import to_plain
-from seq2seq_lightning.trained import Trained, load
+from seq2seq_lightning.trained import Trained, load_together
 from seq2seq_lightning.training.callbacks import write_progress
 from seq2seq_lightning.training.checkpoint_index import read_index
 from seq2seq_lightning.training.devices import device_named
@@ -23,21 +26,60 @@ from seq2seq_lightning.training.loggers import log_scores
 
 
 def score(job: Job, config: Config, corpus: Corpus) -> dict[str, Scores]:
-    """The scores of each test set; what was scored before with this decoding and these metrics is read, not redone."""
+    """The scores of each test set by the configuration's decoding; by the job's further ones they are only written.
+
+    What was scored before with a decoding and these metrics is read, not redone. What is missing of a test set is
+    searched in one pass; a decoding that fails is raised when all others are written.
+    """
     trained: Trained | None = None
-    results = {}
+    results, failures = {}, []
     for name, pairs in test_sets(config, corpus).items():
         if job.test_sets is not None and name not in job.test_sets:
             continue
-        folder = decoding_dir(job.folder, to_plain(config.decoding), name, to_plain(config.metrics))
-        if not (folder / "scores.json").exists():
-            trained = trained or load(job.folder, device_named(config.trainer.accelerator))
-            evaluation = _decode(trained, config, name, pairs, job.folder)
-            scores = _scores(config, name, pairs, evaluation, _checkpoint(trained, job.folder))
-            write_scores(folder, scores, _rows(pairs, evaluation, trained))
-            _track(config, name, pairs, evaluation)
-        results[name] = read_scores(folder)
+        missing = [each for each in job.decodings() if not (job.scores_dir(each, name) / FILE_NAME).exists()]
+        if missing:
+            trained = trained or _load(job, config)
+            found = _decode(trained, config, missing, name, pairs, job.folder)
+            for decoding, evaluation in zip(missing, found, strict=True):
+                if isinstance(evaluation, Exception):
+                    failures.append((decoding, name, evaluation))
+                else:
+                    _write(job, config, decoding, name, pairs, evaluation, trained)
+        own = job.scores_dir(config.decoding, name)
+        if (own / FILE_NAME).exists():
+            results[name] = read_scores(own)
+    if failures:
+        _raise(failures)
     return results
+
+
+def _load(job: Job, config: Config) -> Trained:
+    """The run, or it and others as one."""
+    return load_together([job.folder, *job.members], Average[job.average], device_named(config.trainer.accelerator))
+
+
+def _write(
+    job: Job,
+    config: Config,
+    decoding: DecodingConfig,
+    name: str,
+    pairs: list[Pair],
+    evaluation: Evaluation,
+    trained: Trained,
+) -> None:
+    scores = _scores(job, decoding, name, pairs, evaluation, _checkpoint(trained, job))
+    write_scores(job.scores_dir(decoding, name), scores, _rows(pairs, evaluation, trained))
+    if decoding == config.decoding:
+        _track(config, name, pairs, evaluation)
+
+
+def _raise(failures: list[tuple[DecodingConfig, str, Exception]]) -> NoReturn:
+    """One failure as it is; of several, the first with what the others were."""
+    decoding, name, error = failures[0]
+    for other, test_set, reason in failures[1:]:
+        error.add_note(f"{other.name} of {test_set} failed too: {reason}")
+    error.add_note(f"This was decoding={decoding.name} of {name}.")
+    raise error
 
 
 def test_sets(config: Config, corpus: Corpus) -> dict[str, list[Pair]]:
@@ -48,27 +90,43 @@ def test_sets(config: Config, corpus: Corpus) -> dict[str, list[Pair]]:
     return sets
 
 
-def _decode(trained: Trained, config: Config, name: str, pairs: list[Pair], run_dir: Path) -> Evaluation:
+def _decode(
+    trained: Trained, config: Config, decodings: list[DecodingConfig], name: str, pairs: list[Pair], run_dir: Path
+) -> list[Evaluation | Exception]:
     quiet = not (config.trainer.progress and sys.stderr.isatty())
-    with tqdm(total=len(pairs), desc=f"decoding {name}", unit=" sentences", disable=quiet) as bar:
+    with tqdm(total=len(pairs) * len(decodings), desc=f"decoding {name}", unit=" sentences", disable=quiet) as bar:
 
         def on_progress(done: int, total: int) -> None:
             bar.update(done - bar.n)
             write_progress(run_dir, f"decoding {name}", done, total)
 
-        return trained.score(pairs, config.decoding, config.metrics, on_progress)
+        return trained.score_each(pairs, decodings, config.metrics, on_progress)
 
 
-def _checkpoint(trained: Trained, run_dir: Path) -> dict[str, Any]:
-    """What was scored: the updates done, and of a mean those after which each of its checkpoints was written."""
-    average = read_index(run_dir / "checkpoints").average
-    return {"global_step": trained.global_step} | ({} if average is None else {"averaged": average.global_steps})
+def _checkpoint(trained: Trained, job: Job) -> dict[str, Any]:
+    """What was scored: the updates done, and of a mean those after which each of its checkpoints was written; of an
+    ensemble the fingerprints of the other members."""
+    average = read_index(job.folder / "checkpoints").average
+    scored: dict[str, Any] = {"global_step": trained.global_step} | (
+        {} if average is None else {"averaged": average.global_steps}
+    )
+    if job.members:
+        others = [read_record(Path(member)).fingerprint for member in job.members]
+        scored |= {"ensemble_with": others, "average": job.average}
+    return scored
 
 
-def _scores(config: Config, name: str, pairs: list[Pair], evaluation: Evaluation, checkpoint: dict[str, Any]) -> Scores:
+def _scores(
+    job: Job,
+    decoding: DecodingConfig,
+    name: str,
+    pairs: list[Pair],
+    evaluation: Evaluation,
+    checkpoint: dict[str, Any],
+) -> Scores:
     return Scores(
-        decoding=to_plain(config.decoding),
-        decoding_name=config.decoding.name,
+        decoding=to_plain(decoding),
+        decoding_name=job.name_of(decoding),
         test_set=name,
         sentences=len(pairs),
         scores={metric: Score(each.value, each.signature or "", each.n) for metric, each in evaluation.scores.items()},

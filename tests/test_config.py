@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seq2seq_lightning import config as config_module
-from seq2seq_lightning.config import FAMILIES, GROUPS, Config, TranslateConfig, fingerprint
+from seq2seq_lightning.config import FAMILIES, GROUPS, Config, TranslateConfig, fingerprint, runs_named
+from seq2seq_lightning.decoding.ensemble import Average
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.structure import from_plain
 
@@ -35,6 +37,26 @@ def problems(**changes: Any) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
         make(**changes)
     return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("run", "average", "words"),
+    [
+        ("", Average.log_probs, "run is ''. Give the directory of a run, or run=[a,b,…] for an ensemble."),
+        ([], Average.log_probs, "run is []. Give the directory of a run"),
+        ([1], Average.log_probs, "run is [1]. Give the directory of a run"),
+        (["a", "b", "a"], Average.log_probs, "run=['a', 'b', 'a'] names a run twice, which changes nothing."),
+        ("a", Average.probabilities, "average=probabilities changes nothing for one run. Name several: run=[a,b]."),
+    ],
+)
+def test_what_names_no_run_is_refused(run: object, average: Average, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        runs_named(run, average)
+
+
+def test_one_run_or_several_are_named() -> None:
+    assert runs_named("a", Average.log_probs) == [Path("a")]
+    assert runs_named(["a", "b"], Average.probabilities) == [Path("a"), Path("b")]
 
 
 def test_decodings_are_checked_wherever_they_stand() -> None:

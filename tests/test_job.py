@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from seq2seq_lightning.config import Config, PathsConfig, fingerprint
-from seq2seq_lightning.decoding import BeamConfig
+from seq2seq_lightning.decoding import BeamConfig, GreedyConfig
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.metrics import MetricsConfig
 
@@ -26,6 +26,29 @@ def test_a_job_lies_where_its_name_and_fingerprint_say(tmp_path: Path) -> None:
 
 def test_the_place_does_not_depend_on_where_the_worker_starts() -> None:
     assert Job.of(Config(), []).folder.is_absolute()
+
+
+def test_scores_keep_their_place_when_settings_are_added(tmp_path: Path) -> None:
+    """Those committed long ago are found under the names they were filed by."""
+    root, count = Path(__file__).parents[1] / "results", 0
+    for record in root.glob("*/*/record.json"):
+        kept = json.loads(record.read_text())
+        found = Job(str(record.parent), kept["fingerprint"], kept["config"])
+        for path in record.parent.glob("decodings/*/scores.json"):
+            test_set = json.loads(path.read_text())["test_set"]
+            assert found.scores_dir(found.decodings()[0], test_set) == path.parent
+            count += 1
+    assert count >= 40
+
+
+def test_what_decides_scores_decides_where_they_are_kept(tmp_path: Path) -> None:
+    made = job(tmp_path)
+    places = {
+        made.scores_dir(decoding, "test") for decoding in (BeamConfig(), GreedyConfig(), GreedyConfig(banned=["a"]))
+    }
+    places |= {job(tmp_path, metrics=MetricsConfig(report=["bleu"])).scores_dir(GreedyConfig(), "test")}
+    places |= {made.scores_dir(GreedyConfig(), "other"), made.scores_dir(GreedyConfig(no_repeat_ngram=2), "test")}
+    assert len(places) == 6
 
 
 def test_a_job_is_read_as_it_was_written(tmp_path: Path) -> None:

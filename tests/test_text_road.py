@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -140,3 +141,39 @@ def test_decodings_are_added_without_training(road: Road) -> None:
     assert by_width.keys() == {None, 1, 3}
     assert by_width[1].scores == road.scores.scores
     assert by_width[3].references == road.scores.references
+
+
+def test_one_pass_scores_a_grid_as_separate_commands_do(road: Road) -> None:
+    """Two of the grid were scored alone before; the rest is done by one job, whose scores are those of a lone one."""
+    options = ["decoding=beam", "decoding.length_penalty=average", "decoding.alpha=1.0"]
+    alone = seq2seq("evaluate", f"run={road.run_dir}", *options, "decoding.beam_width=2", folder=road.folder)
+    assert "toy/bleu" in alone.out
+    jobs = len(list((road.run_dir / "jobs").glob("*.json")))
+    widths = "decoding.beam_width=2,3,4"
+    swept = seq2seq("evaluate", "-m", f"run={road.run_dir}", *options, widths, folder=road.folder)
+    assert "1 of 3 jobs were finished before" in swept.out
+    assert len(list((road.run_dir / "jobs").glob("*.json"))) == jobs + 1
+    kept = {name: path for name, path in _decodings(road.run_dir, alpha=1.0)}
+    shutil.rmtree(kept[4])
+    before = {name: (path / "hypotheses.jsonl").read_bytes() for name, path in kept.items() if name != 4}
+    seq2seq("evaluate", f"run={road.run_dir}", *options, "decoding.beam_width=4", folder=road.folder)
+    assert {name: (path / "hypotheses.jsonl").read_bytes() for name, path in kept.items() if name != 4} == before
+    assert dict(_decodings(road.run_dir, alpha=1.0)).keys() == {2, 3, 4}
+
+
+def _decodings(run_dir: Path, alpha: float) -> list[tuple[int, Path]]:
+    """Beam width and folder of what was decoded with this exponent."""
+    found = [(each.decoding, run_dir / "decodings" / name) for name, each in read_all_scores(run_dir).items()]
+    return [(plain["beam_width"], path) for plain, path in found if plain.get("alpha") == alpha]
+
+
+def test_an_ensemble_of_a_run_and_its_copy_is_that_run(road: Road) -> None:
+    copy = road.folder / "copy"
+    shutil.copytree(road.run_dir, copy)
+    text = (road.folder / "toy.source").read_text("utf-8")
+    both = f"run=[{road.run_dir},{copy}]"
+    assert seq2seq("translate", both, "accelerator=cpu", folder=road.folder, text=text).out == road.translated.out
+    seq2seq("evaluate", both, "average=probabilities", folder=road.folder)
+    (together,) = (each for each in read_all_scores(road.run_dir).values() if each.decoding_name == "greedy-of-2")
+    assert together.checkpoint["ensemble_with"] == [road.run_dir.name]
+    assert together.scores["bleu"] == road.scores.scores["bleu"]

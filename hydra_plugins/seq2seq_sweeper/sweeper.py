@@ -11,6 +11,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from seq2seq_lightning.commands.compose import composer
+from seq2seq_lightning.commands.processes import core_count, jobs_at_once
 from seq2seq_lightning.commands.sweeps import launch_sweep, plan_sweep
 
 
@@ -42,4 +43,5 @@ class CheckingSweeper(BasicSweeper):
         """Check all, then launch."""
         listed = [list(job) for job in jobs]
         plan = plan_sweep(listed, composer(self.hydra_context, self.config))
-        return launch_sweep(plan, listed, self.launcher)
+        at_once = jobs_at_once(self.config.hydra.launcher, core_count())
+        return launch_sweep(plan, listed, self.launcher, at_once)

@@ -22,7 +22,6 @@ from seq2seq_lightning.experiments.ablation import Trial, expand, override
 from seq2seq_lightning.experiments.ablation_config import AblationConfig
 from seq2seq_lightning.experiments.files import write_json_durably
 from seq2seq_lightning.experiments.ledger import Entry, State, TrialResult, collect, export, write_trials
-from seq2seq_lightning.experiments.scores import decoding_dir
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.reports.formats import show, write_table
 from seq2seq_lightning.structure import from_plain, to_plain
@@ -74,7 +73,8 @@ def _entry(job: Job, ablation: AblationConfig) -> Entry:
     names = [*ablation.test_sets]
     if ablation.trained is not None and ablation.trained.test_set not in names:
         names.append(ablation.trained.test_set)
-    folders = [decoding_dir(Path(), job.config["decoding"], name, job.config["metrics"]).name for name in names]
+    (decoding,) = job.decodings()
+    folders = [job.scores_dir(decoding, name).name for name in names]
     return Entry(job.fingerprint, folders)
 
 

@@ -9,21 +9,22 @@ from typing import Any
 from omegaconf import DictConfig
 
 from seq2seq_lightning.commands.application import plain
+from seq2seq_lightning.commands.grids import take_further
 from seq2seq_lightning.config import FAMILIES, Config, EvaluateConfig
 from seq2seq_lightning.errors import ConfigurationError, nearest
-from seq2seq_lightning.experiments.record import read_record
+from seq2seq_lightning.experiments.record import Record, read_record
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.plugins import needing
 from seq2seq_lightning.structure import from_plain, to_plain
 
 
 def evaluation_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
-    """The run's own configuration with another decoding, and metrics where they are given."""
-    asked = from_plain(EvaluateConfig, plain(composed), FAMILIES)
-    folder = Path(asked.run)
-    record = read_record(folder)
-    if record.status != "completed":
-        raise ConfigurationError(f"run={asked.run} is {record.status}; finish it with the command that began it.")
+    """The run's own configuration with another decoding, and metrics where given; of several runs the first one's."""
+    values = plain(composed)
+    also, own = take_further(values, overrides)
+    asked = from_plain(EvaluateConfig, values, FAMILIES)
+    folder, *members = asked.runs()
+    record, *_ = [_completed(each) for each in (folder, *members)]
     config = dict(record.config)
     config["decoding"] = to_plain(asked.decoding)
     config["metrics"] = _changed(config["metrics"], asked.metrics)
@@ -32,9 +33,26 @@ def evaluation_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
     for name in asked.test_sets or []:
         if name not in [*known, "train"]:
             raise ConfigurationError(f"test_sets names {name!r}. {nearest(name, known)}")
-    with needing({name: seen for name, seen in record.versions.items() if name != "python"}, asked.run):
+    with needing({name: seen for name, seen in record.versions.items() if name != "python"}, str(folder)):
         Config.from_plain(config)  # the rules that span groups, before any process starts
-    return Job(str(folder.absolute()), record.fingerprint, config, list(overrides), False, asked.test_sets)
+    return Job(
+        str(folder.absolute()),
+        record.fingerprint,
+        config,
+        own,
+        train=False,
+        test_sets=asked.test_sets,
+        also=also,
+        members=[str(member.absolute()) for member in members],
+        average=asked.average.name,
+    )
+
+
+def _completed(folder: Path) -> Record:
+    record = read_record(folder)
+    if record.status != "completed":
+        raise ConfigurationError(f"run={folder} is {record.status}; finish it with the command that began it.")
+    return record
 
 
 def _changed(plain: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

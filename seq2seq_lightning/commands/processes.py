@@ -8,20 +8,21 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from seq2seq_lightning.commands.application import MISTAKE, JobFailed, plain
+from seq2seq_lightning.commands.grids import take_further
 from seq2seq_lightning.config import Config
 from seq2seq_lightning.errors import DataError
 from seq2seq_lightning.experiments.files import write_text_durably
 from seq2seq_lightning.experiments.ledger import State, state_of
 from seq2seq_lightning.experiments.record import read_record
-from seq2seq_lightning.experiments.scores import decoding_dir
 from seq2seq_lightning.job import Job
 
 LOG = "log.txt"
@@ -41,7 +42,9 @@ KEEP_MEMORY = {
 
 def training_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
     """The job of a composed training configuration. Raises ConfigurationError or DataError before anything is run."""
-    return Job.of(Config.from_plain(plain(composed)), list(overrides))
+    values = plain(composed)
+    also, own = take_further(values, overrides)
+    return replace(Job.of(Config.from_plain(values), own), also=also)
 
 
 def is_done(job: Job) -> bool:
@@ -50,7 +53,7 @@ def is_done(job: Job) -> bool:
     if (job.train and config.fresh) or state_of(job.folder).state is not State.finished:
         return False
     names = job.test_sets or [*_test_set_names(job)]
-    folders = (decoding_dir(job.folder, job.config["decoding"], name, job.config["metrics"]) for name in names)
+    folders = (job.scores_dir(decoding, name) for decoding in job.decodings() for name in names)
     return all((folder / "scores.json").exists() for folder in folders)
 
 
@@ -177,18 +180,22 @@ def share_threads(job: Job) -> Job:
     trainer = job.config["trainer"]
     if trainer["threads"] is not None:
         return job
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = max(1, cores // (_jobs_at_once(cores) * trainer["devices"]))
+    cores = core_count()
+    side_by_side = jobs_at_once(HydraConfig.get().launcher, cores) if HydraConfig.initialized() else 1
+    share = max(1, cores // (side_by_side * trainer["devices"]))
     wished = os.environ.get("OMP_NUM_THREADS", "")
     threads = int(wished) if wished.isdigit() and int(wished) > 0 else share
     return replace(job, config={**job.config, "trainer": {**trainer, "threads": threads}})
 
 
-def _jobs_at_once(cores: int) -> int:
+def core_count() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def jobs_at_once(launcher: Mapping[str, Any], cores: int) -> int:
     """How many jobs the launcher starts together on this machine: joblib's n_jobs; the others one by one."""
-    if not HydraConfig.initialized():
-        return 1
-    count = HydraConfig.get().launcher.get("n_jobs")
+    count = launcher.get("n_jobs")
     return 1 if count is None else count if count > 0 else max(1, cores + 1 + count)
 
 

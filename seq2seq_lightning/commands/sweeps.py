@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from seq2seq_lightning.commands.application import JobFailed, explain
+from seq2seq_lightning.commands.grids import grids
 from seq2seq_lightning.commands.processes import is_done
 from seq2seq_lightning.commands.watching import watching
 from seq2seq_lightning.errors import ConfigurationError, UserError
@@ -56,20 +57,29 @@ def _once(job: Job, overrides: list[str]) -> list[str]:
     return [*(each for each in overrides if not each.startswith("fresh=")), "fresh=false"]
 
 
-def launch_sweep(plan: Plan, jobs: list[list[str]], launcher: Any) -> list[JobReturn]:
-    """Hand the jobs to Hydra's launcher: new trainings first, then what only decodes them; JobFailed at the end."""
+def launch_sweep(plan: Plan, jobs: list[list[str]], launcher: Any, at_once: int = 1) -> list[JobReturn]:
+    """Hand the jobs to Hydra's launcher: new trainings first, each with the decodings that differ in nothing else, then
+    what else decodes them; JobFailed at the end. at_once: how many jobs the launcher runs side by side.
+    """
     returns: list[JobReturn] = []
-    waves = [wave for wave in (plan.first, plan.later) if wave]
-    names = [(plan.jobs[number], " ".join(jobs[number])) for wave in waves for number in wave]
+    wanted = sorted([*plan.first, *plan.later], key=lambda number: (number not in plan.first, number))
+    together = grids(wanted, plan.jobs, at_once)
+    later = [grid for grid in together if grid.job.train and grid.numbers[0] not in plan.first]
+    first = [grid for grid in together if grid not in later]
     if plan.done:
         print(f"{len(plan.done)} of {len(jobs)} jobs were finished before")
-    with watching(names):
-        for wave in waves:
-            launched = [
-                _once(plan.jobs[number], jobs[number]) if wave is plan.later else jobs[number] for number in wave
-            ]
-            returns += launcher.launch(launched, initial_job_idx=len(returns))
-    failures = [str(each._return_value) for each in returns if each.status is JobStatus.FAILED]
-    if failures:
-        raise JobFailed(f"{len(failures)} of {len(jobs)} jobs\n" + "\n".join(failures))
+    with watching([(grid.job, grid.name(jobs)) for grid in together]):
+        for wave in (first, later):
+            launched = [_once(grid.job, grid.launched(jobs)) if wave is later else grid.launched(jobs) for grid in wave]
+            if launched:
+                returns += launcher.launch(launched, initial_job_idx=len(returns))
+    failed = [
+        (grid, answer)
+        for grid, answer in zip([*first, *later], returns, strict=True)
+        if answer.status is JobStatus.FAILED
+    ]
+    if failed:
+        count = sum(len(grid.numbers) for grid, _ in failed)
+        told = [str(answer._return_value) for _, answer in failed]
+        raise JobFailed(f"{count} of {len(jobs)} jobs\n" + "\n".join(told))
     return returns

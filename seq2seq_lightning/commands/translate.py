@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from seq2seq_lightning.commands.application import plain, run_application
 from seq2seq_lightning.commands.translate_input import Line, read_lines
-from seq2seq_lightning.config import FAMILIES, OutputFormat, TranslateConfig
+from seq2seq_lightning.config import FAMILIES, OutputFormat, TranslateConfig, runs_named
 from seq2seq_lightning.decoding.protocol import Hypothesis
 from seq2seq_lightning.errors import DataError
 from seq2seq_lightning.structure import from_plain
-from seq2seq_lightning.trained import Trained, load
+from seq2seq_lightning.trained import Trained, load_together
 from seq2seq_lightning.training.arithmetic import set_matmul_precision
 from seq2seq_lightning.training.devices import device_named
 
@@ -31,7 +31,7 @@ def task(composed: DictConfig) -> None:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     device = device_named(config.accelerator)
-    trained = load(config.run, device)
+    trained = load_together(runs_named(config.run, config.average), config.average, device)
     set_matmul_precision(trained.config.trainer.matmul_precision, trained.config.width, device)
     with ExitStack() as stack:
         source: BinaryIO = sys.stdin.buffer

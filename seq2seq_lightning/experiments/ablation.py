@@ -89,6 +89,8 @@ def text(value: Any) -> str:
         return repr(value)
     if isinstance(value, list | tuple):
         return f"[{','.join(text(element) for element in value)}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{text(element)}' for key, element in value.items())}}}"
     word = str(value)
     if re.fullmatch(r"[A-Za-z_][\w./\-]*", word) and word.lower() not in _RESERVED:
         return word

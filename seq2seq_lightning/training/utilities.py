@@ -36,7 +36,7 @@ def utility_of(decoding: DecodingConfig, text: Text, metrics: MetricsConfig) -> 
 
 
 def _of_texts(name: str, texts: Sequence[str], metrics: MetricsConfig) -> NDArray[np.float64]:
-    """(texts, texts): the score of the corpus that is one sentence, on a scale of 0 to 1, negative for an error rate."""
+    """(texts, texts): the score of the corpus that is one sentence, on a scale of 0 to 1, error rates negative."""
     metric, best, worst = METRICS[name], *((1.0, 0.0) if higher_is_better(name) else (0.0, -1.0))
 
     def utility(one: str, other: str) -> float:

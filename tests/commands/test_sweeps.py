@@ -17,6 +17,7 @@ from seq2seq_lightning.config import Config, PathsConfig
 from seq2seq_lightning.decoding import BeamConfig
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.job import Job
+from seq2seq_lightning.metrics import MetricsConfig
 
 LISTED = [["seed=1"], ["seed=1", "beam"], ["seed=2", "beam"], ["seed=2"], ["seed=3"], ["seed=1"]]
 
@@ -28,6 +29,8 @@ def compose(tmp_path: Path) -> Any:
         for each in overrides:
             if each == "beam":
                 config = replace(config, decoding=BeamConfig())
+            elif each == "bleu":
+                config = replace(config, metrics=MetricsConfig(report=["bleu"]))
             elif each == "fresh=true":
                 config = replace(config, fresh=True)
             elif each == "bad":
@@ -82,29 +85,36 @@ def plan(compose: Any) -> Plan:
     return plan_sweep(LISTED, compose)
 
 
-def test_trainings_are_launched_before_decodings(plan: Plan) -> None:
+def test_decodings_of_one_training_are_one_job(plan: Plan) -> None:
     launcher = Launcher()
     returns = launch_sweep(plan, LISTED, launcher)
-    assert launcher.waves == [([LISTED[0], LISTED[2], LISTED[4]], 0), ([LISTED[1], LISTED[3], LISTED[5]], 3)]
-    assert len(returns) == 6
+    beam, greedy = "+decodings=[{name:beam}]", "+decodings=[{name:greedy}]"
+    assert launcher.waves == [([[*LISTED[0], beam], [*LISTED[2], greedy], LISTED[4]], 0)]
+    assert len(returns) == 3
+
+
+def test_what_is_scored_otherwise_is_a_job_of_its_own_behind_the_training(compose: Any) -> None:
+    listed = [["seed=1"], ["seed=1", "bleu"], ["seed=1", "bleu", "beam"]]
+    launcher = Launcher()
+    launch_sweep(plan_sweep(listed, compose), listed, launcher)
+    assert launcher.waves == [([listed[0]], 0), ([[*listed[1], "+decodings=[{name:beam}]"]], 1)]
 
 
 def test_fresh_trains_each_fingerprint_once(compose: Any) -> None:
     """What only decodes must not train again: the first wave has, so `fresh` is taken from the second."""
-    listed = [[*each, "fresh=true"] for each in LISTED]
+    listed = [["seed=1", "fresh=true"], ["seed=1", "bleu", "fresh=true"]]
     launcher = Launcher()
     launch_sweep(plan_sweep(listed, compose), listed, launcher)
-    (first, _), (later, _) = launcher.waves
-    assert all("fresh=true" in job for job in first)
-    assert later == [[*LISTED[number], "fresh=false"] for number in (1, 3, 5)]
+    assert launcher.waves == [([listed[0]], 0), ([["seed=1", "bleu", "fresh=false"]], 1)]
 
 
-def test_a_failure_stops_nothing_and_is_told_at_the_end(plan: Plan) -> None:
+def test_a_failure_stops_nothing_and_is_told_at_the_end(compose: Any) -> None:
+    listed = [["seed=3"], ["seed=3", "beam"], ["seed=1"], ["seed=1", "bleu"]]
     launcher = Launcher(fails="seed=3")
     with pytest.raises(JobFailed) as caught:
-        launch_sweep(plan, LISTED, launcher)
+        launch_sweep(plan_sweep(listed, compose), listed, launcher)
     assert len(launcher.waves) == 2
-    assert str(caught.value).splitlines() == ["1 of 6 jobs", "seed=3 failed: why"]
+    assert str(caught.value).splitlines() == ["2 of 4 jobs", "seed=3 +decodings=[{name:beam}] failed: why"]
 
 
 def test_nothing_is_launched_when_all_is_done(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
