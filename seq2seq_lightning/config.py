@@ -193,7 +193,7 @@ def _problems(config: Config) -> Iterator[str]:
                 f"model.{side}.embedding.path={path} changes nothing, because init_from={config.init_from} gives every "
                 f"weight. Set model.{side}.embedding.path=null, or init_from=null."
             )
-    model = SearchedModel(attends=config.model.decoder.context is Context.attention)
+    model = SearchedModel(config.model.decoder.context is Context.attention, ends=config.text.target.eos)
     yield from decoding_problems(config.decoding, "decoding", model)
     yield from decoding_problems(config.validation.decoding, "validation.decoding", model)
     yield from _problems_of_copying(config)

@@ -88,8 +88,8 @@ class Hypothesis:
 
     tokens: list[int]  # without bos and eos
     finished: bool  # ended with eos; otherwise it was cut at its maximum length
-    log_prob: float  # total, eos included; -inf when the model allowed no continuation
-    score: float  # log_prob ÷ length penalty + coverage term: what the n-best list is sorted by
+    log_prob: float  # total of the model's own, eos included; -inf when no continuation was allowed
+    score: float  # what the n-best list is sorted by; of beams: total ÷ length penalty + coverage term + reward
     token_log_probs: list[float] | None = None  # one per label, eos included
     attention: list[list[float]] | None = None  # (labels, source positions), eos included; None if there is none
 

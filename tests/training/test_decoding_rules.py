@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from seq2seq_lightning.decoding import BeamConfig, MBRConfig
+from seq2seq_lightning.decoding import BeamConfig, ForcedLength, MBRConfig
 from seq2seq_lightning.training.decoding_rules import SearchedModel, decoding_problems
 
 ATTENDS, BLIND = SearchedModel(attends=True), SearchedModel(attends=False)
+ENDLESS = SearchedModel(attends=True, ends=False)
+ENDED = BeamConfig(eos_at_maximum=True)
 COVERING = BeamConfig(n_best=2, beta=0.1)
 
 
@@ -18,6 +21,16 @@ COVERING = BeamConfig(n_best=2, beta=0.1)
     [
         (COVERING, BLIND, "d.beta needs attention weights: set model.decoder.context=attention, or d.beta=0."),
         (MBRConfig(candidates=COVERING), BLIND, "d.candidates.beta needs attention weights"),
+        (
+            ENDED,
+            ENDLESS,
+            "d.eos_at_maximum needs targets with eos: set text.target.eos=true, or d.eos_at_maximum=false",
+        ),
+        (
+            replace(ENDED, forced_length=ForcedLength.reference),
+            ATTENDS,
+            "d.eos_at_maximum has no effect with d.forced_length=reference, which forces it. Leave it out.",
+        ),
         (MBRConfig(utility="blue"), ATTENDS, "d.utility is 'blue', which is no metric. Did you mean 'bleu'?"),
     ],
 )
@@ -26,6 +39,6 @@ def test_what_cannot_be_is_refused(decoding: Any, model: SearchedModel, words: s
     assert words in problem
 
 
-@pytest.mark.parametrize("decoding", [COVERING, MBRConfig(candidates=COVERING), MBRConfig(utility="chrf")])
+@pytest.mark.parametrize("decoding", [COVERING, ENDED, MBRConfig(candidates=COVERING), MBRConfig(utility="chrf")])
 def test_what_can_be_is_not(decoding: Any) -> None:
     assert list(decoding_problems(decoding, "d", ATTENDS)) == []
