@@ -153,6 +153,16 @@ class Config:
         return max(self.model.encoder.hidden_size, self.model.decoder.hidden_size)
 
     @property
+    def searched_model(self) -> SearchedModel:
+        """What decodings may need to know of the model."""
+        return SearchedModel(
+            attends=self.model.decoder.context is Context.attention,
+            copies=self.model.decoder.copy is not Copy.none,
+            pyramid=self.model.encoder.pyramid,
+            ends=self.text.target.eos,
+        )
+
+    @property
     def monitored(self) -> str:
         """The name of the monitored validation score, without its split."""
         return self.validation.monitor.removeprefix("val/")
@@ -193,9 +203,8 @@ def _problems(config: Config) -> Iterator[str]:
                 f"model.{side}.embedding.path={path} changes nothing, because init_from={config.init_from} gives every "
                 f"weight. Set model.{side}.embedding.path=null, or init_from=null."
             )
-    model = SearchedModel(config.model.decoder.context is Context.attention, ends=config.text.target.eos)
-    yield from decoding_problems(config.decoding, "decoding", model)
-    yield from decoding_problems(config.validation.decoding, "validation.decoding", model)
+    yield from decoding_problems(config.decoding, "decoding", config.searched_model)
+    yield from decoding_problems(config.validation.decoding, "validation.decoding", config.searched_model)
     yield from _problems_of_copying(config)
     surroundings = Surroundings(
         is_plainly_fed=config.teacher_forcing == ConstantConfig(),

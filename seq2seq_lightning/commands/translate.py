@@ -18,10 +18,11 @@ from seq2seq_lightning.commands.application import plain, run_application
 from seq2seq_lightning.commands.translate_input import Line, read_lines
 from seq2seq_lightning.config import FAMILIES, OutputFormat, TranslateConfig, runs_named
 from seq2seq_lightning.decoding.protocol import Hypothesis
-from seq2seq_lightning.errors import DataError
+from seq2seq_lightning.errors import ConfigurationError, DataError
 from seq2seq_lightning.structure import from_plain
 from seq2seq_lightning.trained import Trained, load_together
 from seq2seq_lightning.training.arithmetic import set_matmul_precision
+from seq2seq_lightning.training.decoding_rules import decoding_problems
 from seq2seq_lightning.training.devices import device_named
 
 
@@ -32,6 +33,11 @@ def task(composed: DictConfig) -> None:
         torch.set_num_threads(config.threads)
     device = device_named(config.accelerator)
     trained = load_together(runs_named(config.run, config.average), config.average, device)
+    problems = list(
+        decoding_problems(config.decoding or trained.config.decoding, "decoding", trained.config.searched_model)
+    )
+    if problems:
+        raise ConfigurationError("\n".join(problems))
     set_matmul_precision(trained.config.trainer.matmul_precision, trained.config.width, device)
     with ExitStack() as stack:
         source: BinaryIO = sys.stdin.buffer

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from seq2seq_lightning.decoding.unknown import ReplaceUnknown
 from seq2seq_lightning.errors import ConfigurationError
 
 
@@ -30,6 +31,7 @@ class DecodingConfig:
     no_repeat_ngram: int = 0  # no n-gram of this size is written twice; 0: off
     repetition_penalty: float = 1.0  # log p of a token written before is multiplied by this; 1: off; CTRL: 1.2
     banned: list[str] = field(default_factory=list)  # words or phrases never written, as the target side cuts them
+    replace_unknown: ReplaceUnknown = ReplaceUnknown.none  # none | copy: the source word that attention looked at
     batch_size: int = 128  # sentences searched at once
 
     def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ from seq2seq_lightning.training.asked import banned_ids
 from seq2seq_lightning.training.devices import synchronise
 from seq2seq_lightning.training.ensemble import EnsembleModel
 from seq2seq_lightning.training.sentence_nll import sentence_nll
+from seq2seq_lightning.training.unknown_words import replaces_unknown, words_copied
 from seq2seq_lightning.training.utilities import utility_of
 
 OnProgress = Callable[[int, int], None]  # (sentences done, sentences in all)
@@ -180,7 +181,7 @@ class Searcher:
                 requests=requests.of(rows),
                 with_eos=self.target.config.eos,
                 with_token_log_probs=asked.details.token_log_probs,
-                with_attention=asked.details.attention,
+                with_attention=asked.details.attention or replaces_unknown(decoding),
                 attended_lengths=self.model.attended_lengths(batch.source_lengths),
                 places=batch.indices + asked.first_place,
                 utility=utility_of(
@@ -192,6 +193,9 @@ class Searcher:
         except Exception as error:  # told at the end: other decodings of the pass go on
             found.error = error
             return
+        if replaces_unknown(decoding):
+            sources = [asked.source(row) for row in rows]
+            hypotheses = words_copied(hypotheses, sources, self.copying, self.ids, asked.details.attention)
         for row, best in zip(rows, hypotheses, strict=True):
             found.hypotheses[row] = best
         found.seconds += begun.seconds + time.perf_counter() - start

@@ -22,6 +22,7 @@ from seq2seq_lightning.training.asked import banned_ids
 from seq2seq_lightning.training.diagnostics import PositionCurves, accuracies, output_diagnostics
 from seq2seq_lightning.training.label_losses import label_losses
 from seq2seq_lightning.training.settings import ValidationConfig
+from seq2seq_lightning.training.unknown_words import replaces_unknown, words_copied
 from seq2seq_lightning.training.utilities import utility_of
 
 
@@ -120,10 +121,14 @@ class Validation:
             self.ids,
             requests=Requests(banned=banned_ids(self.config.decoding.banned, self.codecs.target)),
             with_eos=self.codecs.target.config.eos,
+            with_attention=replaces_unknown(self.config.decoding),
             attended_lengths=model.attended_lengths(lengths),
             places=batch.indices[wanted],
             utility=utility_of(self.config.decoding, text, self.metrics),
         )
+        if replaces_unknown(self.config.decoding):
+            sources = [self.pairs[index].source for index in batch.indices[wanted].tolist()]
+            hypotheses = words_copied(hypotheses, sources, self.codecs, self.ids, with_attention=False)
         for index, best in zip(batch.indices[wanted].tolist(), hypotheses, strict=True):
             self.decoded[index] = Decoded(best[0].tokens, best[0].finished)
 

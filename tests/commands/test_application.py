@@ -144,7 +144,7 @@ def test_help_lists_the_groups_and_no_schema(name: str, command: Callable[..., O
     outcome = command(name, "--help")
     assert (outcome.status, outcome.err) == (0, "")
     assert f"\nmodel/cell: {CELL_NAMES}\n" in outcome.out
-    (decodings,) = re.findall(r"\ndecoding: (.*)\n", outcome.out)
+    decodings, *_ = re.findall(r"\ndecoding: (.*)\n", outcome.out)
     assert set(map(member_name, SEARCHES)) <= set(decodings.split(", "))  # and presets
     assert outcome.out.startswith(f"seq2seq-{name}: ")
     assert "schema" not in outcome.out
