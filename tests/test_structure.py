@@ -77,7 +77,9 @@ def problems(**plain: Any) -> list[str]:
 
 
 shapes = st.one_of(
-    st.builds(Circle, radius=st.floats(allow_nan=False)), st.builds(Square, side=st.integers(1)), st.just(Circle())
+    st.builds(Circle, radius=st.floats(allow_nan=False, allow_infinity=False)),
+    st.builds(Square, side=st.integers(1)),
+    st.just(Circle()),
 )
 
 
@@ -88,7 +90,7 @@ shapes = st.one_of(
         other=st.none() | shapes,
         size=st.sampled_from(Size),
         count=st.integers(),
-        share=st.floats(allow_nan=False),
+        share=st.floats(allow_nan=False, allow_infinity=False),
         limit=st.none() | st.integers(),
         either=st.integers() | st.text(),
         on=st.booleans(),
