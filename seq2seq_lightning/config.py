@@ -357,16 +357,26 @@ class TranslateConfig:
     input_format: InputFormat = InputFormat.text
     format: OutputFormat = OutputFormat.text
     attention: bool = False  # jsonl: also the attention weights (target position × source position)
+    trace: bool = (
+        False  # jsonl: also, step by step, the token fed, the most probable next ones, attention, and the stop
+    )
+    trace_top: int = 5  # how many most probable tokens a trace tells of each step
     chunk: int = 1024  # lines read, sorted by length, and translated together
     accelerator: Accelerator = Accelerator.auto
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an empty chunk, and attention where it would not be written."""
+        """Refuse an empty chunk, and details where they would not be written."""
         if isinstance(self.chunk, int) and self.chunk < 1:
             raise ConfigurationError(f"chunk is {self.chunk}; it must be at least 1.")
         if self.attention is True and self.format is OutputFormat.text:
             raise ConfigurationError("attention=true is written in JSON only: set format=jsonl.")
+        if self.trace is True and self.format is OutputFormat.text:
+            raise ConfigurationError("trace=true is written in JSON only: set format=jsonl.")
+        if isinstance(self.trace_top, int) and self.trace_top < 1:
+            raise ConfigurationError(f"trace_top is {self.trace_top}; it must be at least 1.")
+        if self.trace_top != 5 and self.trace is False:
+            raise ConfigurationError(f"trace_top={self.trace_top} changes nothing without trace=true.")
 
 
 @dataclass

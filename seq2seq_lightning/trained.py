@@ -77,15 +77,19 @@ class Trained:
         asked: Sequence[Asked] | None = None,
         with_token_log_probs: bool = False,
         with_attention: bool = False,
+        trace: int = 0,
         first_place: int = 0,
     ) -> list[list[Hypothesis]]:
         """The n-best hypotheses of each text, in order (token ids of the target vocabulary, without bos and eos).
 
         Ids beyond the vocabulary stand for words that only that text has; ``text`` knows them. asked: prefixes,
-        required phrases and allowed outputs, one entry per text; first_place: of the first text in the file it is from,
-        which noise is drawn by.
+        required phrases and allowed outputs, one entry per text; trace: tell of each step so many most probable tokens;
+        first_place: of the first text in the file it is from, which noise is drawn by.
         """
-        pairs = [Pair(text, "", ("",)) for text in texts]
+        if not texts:
+            return []
+        target = "" if self.target.config.eos else "-"  # nobody reads it, but a batch has at least one label per row
+        pairs = [Pair(text, target, (target,)) for text in texts]
         requests = None
         if asked is not None:
             requests = requests_in_ids(asked, texts, self.evaluator.copying, self.model.copies)
@@ -94,6 +98,7 @@ class Trained:
             Details(with_token_log_probs, with_attention),
             texts,
             self.config.metrics,
+            trace,
             first_place,
         )
         return self.evaluator.search(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -14,10 +13,10 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from seq2seq_lightning.commands.answers import answer
 from seq2seq_lightning.commands.application import plain, run_application
 from seq2seq_lightning.commands.translate_input import Line, read_lines
 from seq2seq_lightning.config import FAMILIES, OutputFormat, TranslateConfig, runs_named
-from seq2seq_lightning.decoding.protocol import Hypothesis
 from seq2seq_lightning.errors import ConfigurationError, DataError
 from seq2seq_lightning.structure import from_plain
 from seq2seq_lightning.trained import Trained, load_together
@@ -48,9 +47,11 @@ def task(composed: DictConfig) -> None:
             target = stack.enter_context(Path(config.output).open("w", encoding="utf-8", newline="\n"))
         bar = stack.enter_context(tqdm(desc="translating", unit=" lines", disable=not sys.stderr.isatty()))
         read = read_lines(source, config.input or "standard input", config.input_format)
+        place = 0
         for lines in _chunks(read, config.chunk):
-            target.writelines(f"{answer}\n" for answer in _answers(trained, lines, config))
+            target.writelines(f"{line}\n" for line in _answers(trained, lines, config, place))
             target.flush()
+            place += sum(bool(line.source.strip()) for line in lines)
             bar.update(len(lines))
 
 
@@ -66,8 +67,8 @@ def _chunks(lines: Iterator[Line], size: int) -> Iterator[list[Line]]:
         yield chunk
 
 
-def _answers(trained: Trained, lines: Sequence[Line], config: TranslateConfig) -> Iterator[str]:
-    """One output line per input line; an empty line stays empty."""
+def _answers(trained: Trained, lines: Sequence[Line], config: TranslateConfig, first_place: int) -> Iterator[str]:
+    """One output line per input line; an empty line stays empty. first_place: the lines before that were not."""
     full = [number for number, line in enumerate(lines) if line.source.strip()]
     found = trained.search(
         [lines[number].source for number in full],
@@ -75,26 +76,12 @@ def _answers(trained: Trained, lines: Sequence[Line], config: TranslateConfig) -
         asked=[lines[number].asked for number in full],
         with_token_log_probs=config.format is OutputFormat.jsonl,
         with_attention=config.attention,
+        trace=config.trace_top if config.trace else 0,
+        first_place=first_place,
     )
     answers = dict(zip(full, found, strict=True))
     for number, line in enumerate(lines):
-        hypotheses = answers.get(number, [])
-        if config.format is OutputFormat.text:
-            yield trained.text(hypotheses[0], line.source) if hypotheses else ""
-        else:
-            yield json.dumps(_row(trained, line.source, hypotheses), ensure_ascii=False)
-
-
-def _row(trained: Trained, source: str, hypotheses: Sequence[Hypothesis]) -> dict:
-    """The n-best of one line with scores, per-token log-probabilities, and attention where asked for."""
-    n_best = []
-    for each in hypotheses:
-        entry = {"text": trained.text(each, source), "score": each.score, "log_prob": each.log_prob}
-        entry |= {"finished": each.finished, "token_log_probs": each.token_log_probs}
-        if each.attention is not None:
-            entry["attention"] = each.attention
-        n_best.append(entry)
-    return {"source": source, "n_best": n_best}
+        yield answer(trained, line.source, answers.get(number, []), config)
 
 
 def main() -> None:

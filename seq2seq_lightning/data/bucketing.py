@@ -93,10 +93,13 @@ def plan_epoch(
     return [batches[index] for index in _permutation(len(batches), seed, "batch_order", epoch)]
 
 
-def plan_evaluation(source_lengths: Lengths, label_lengths: Lengths, size: int, world_size: int = 1) -> list[Rows]:
+def plan_evaluation(
+    source_lengths: Lengths, label_lengths: Lengths, size: int, world_size: int = 1, longest: int | None = None
+) -> list[Rows]:
     """Batches of at most ``size`` rows per rank, each row once, longest first (what exhausts memory does so at once).
 
-    The batches are of nearly equal size, so that each of them has a row for every rank.
+    The batches are of nearly equal size, so that each of them has a row for every rank. longest: rows beyond this
+    length come in batches of as many positions as ``size`` rows of it have, or alone; for one rank.
     """
     rows = len(source_lengths)
     if rows < world_size:
@@ -105,8 +108,28 @@ def plan_evaluation(source_lengths: Lengths, label_lengths: Lengths, size: int, 
             f"Give it at least {world_size} examples, or set `trainer.devices={max(rows, 1)}`."
         )
     longest_first = np.lexsort((label_lengths, source_lengths))[::-1]
+    too_long: list[Rows] = []
+    if longest is not None:
+        assert world_size == 1, "ranks take their rows from the same batches"
+        too_long = _cut_by_positions(longest_first, np.maximum(source_lengths, label_lengths), size, longest)
+        longest_first = longest_first[sum(map(len, too_long)) :]
+        rows = len(longest_first)
     batches = min(-(-rows // (size * world_size)), rows // world_size)
-    return [np.ascontiguousarray(batch) for batch in np.array_split(longest_first, batches)] if rows else []
+    evenly = np.array_split(longest_first, batches) if rows else []
+    return [np.ascontiguousarray(batch) for batch in [*too_long, *evenly]]
+
+
+def _cut_by_positions(rows: Rows, lengths: Lengths, size: int, longest: int) -> list[Rows]:
+    """Batches of the first rows, to the last one beyond the length: of at most size × longest positions, or one row."""
+    too_long = np.flatnonzero(lengths[rows] > longest)
+    batches, start = [], 0
+    while len(too_long) and start <= too_long[-1]:
+        count = size
+        while count > 1 and lengths[rows[start : start + count]].max() * count > size * longest:
+            count -= 1
+        batches.append(rows[start : start + count])
+        start += count
+    return batches
 
 
 def padding_share(plan: Sequence[Rows], source_lengths: Lengths, label_lengths: Lengths) -> float:

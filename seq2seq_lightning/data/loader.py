@@ -147,7 +147,8 @@ class TrainingLoader:
 class EvaluationLoader:
     """This rank's share of a split in batches by length: over all ranks each example exactly once.
 
-    Every rank has the same number of batches. ``indices`` of a batch restore the order of the split.
+    Every rank has the same number of batches. ``indices`` of a batch restore the order of the split. longest: of what
+    may stand in a full batch; for one rank, see ``plan_evaluation``.
     """
 
     def __init__(
@@ -159,8 +160,9 @@ class EvaluationLoader:
         rank: int = 0,
         world_size: int = 1,
         target_eos: bool = True,
+        longest: int | None = None,
     ) -> None:
-        plan = plan_evaluation(split.source_lengths, split.label_lengths(target_eos), size, world_size)
+        plan = plan_evaluation(split.source_lengths, split.label_lengths(target_eos), size, world_size, longest)
         self._share = MicroBatches(split, plan, ids, target_eos, rank, world_size, accumulate=1)
 
     def __len__(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -82,6 +83,33 @@ class Details:
     attention: bool = False
 
 
+class Stop(Enum):
+    """Why an output ends where it ends."""
+
+    eos = "eos"  # it wrote its end
+    max_length = "max_length"  # it was cut
+    nothing_possible = "nothing_possible"  # every continuation was forbidden, or had no probability
+
+
+@dataclass(frozen=True)
+class TraceStep:
+    """One position of an output, as the model saw it; log-probabilities are its own, whatever was forbidden."""
+
+    fed: int  # the token it read
+    written: int  # the label
+    log_prob: float  # of the label
+    top: list[tuple[int, float]]  # the most probable tokens, best first, with their log-probabilities
+    attention: list[float] | None  # weights of the source positions
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How an output came about."""
+
+    steps: list[TraceStep]  # one per label, eos included
+    stop: Stop
+
+
 @dataclass(frozen=True)
 class Hypothesis:
     """One output of search."""
@@ -92,6 +120,7 @@ class Hypothesis:
     score: float  # what the n-best list is sorted by; of beams: total ÷ length penalty + coverage term + reward
     token_log_probs: list[float] | None = None  # one per label, eos included
     attention: list[list[float]] | None = None  # (labels, source positions), eos included; None if there is none
+    trace: Trace | None = None  # on request
 
 
 class NotANumberError(ArithmeticError):

@@ -16,6 +16,7 @@ from seq2seq_lightning.data.example import EncodedSplit, Pair, encode_split
 from seq2seq_lightning.data.loader import EvaluationLoader
 from seq2seq_lightning.decoding import DecodingConfig, ForcedLength, Requests, search
 from seq2seq_lightning.decoding.protocol import Details, Hypothesis, SpecialIds
+from seq2seq_lightning.decoding.trace import traced
 from seq2seq_lightning.metrics import MetricsConfig
 from seq2seq_lightning.models.seq2seq import Seq2Seq
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
@@ -27,6 +28,7 @@ from seq2seq_lightning.training.sentence_nll import sentence_nll
 from seq2seq_lightning.training.unknown_words import replaces_unknown, words_copied
 from seq2seq_lightning.training.utilities import utility_of
 
+LONGEST = 512  # tokens; a batch has at most as many positions as decoding.batch_size sentences of this length
 OnProgress = Callable[[int, int], None]  # (sentences done, sentences in all)
 
 
@@ -38,6 +40,7 @@ class SplitRequest:
     details: Details = field(default_factory=Details)
     sources: Sequence[str] = ()  # the texts of the split, which metrics of text may need
     metrics: MetricsConfig = field(default_factory=MetricsConfig)  # the settings of such metrics
+    trace: int = 0  # of each step tell so many most probable tokens, and what was fed; 0: no traces
     first_place: int = 0  # of the split's first sentence in the file it is part of, which noise is drawn by
 
     def source(self, row: int) -> str:
@@ -106,9 +109,14 @@ class Searcher:
         """What was written for a source: tokens that only this source has mean its words."""
         return self.copying.decode(hypothesis.tokens, source)
 
+    def word(self, token: int, source: str) -> str:
+        """The token that an id stands for in an output for this source; marks by their names."""
+        extra = self.copying.unknown(source) if token >= len(self.target.vocabulary) else ()
+        return self.target.vocabulary.decode([token], extra)[0]
+
     def batches(self, split: EncodedSplit, size: int) -> Iterator[Batch]:
-        """The split in batches of similar length, on the model's device."""
-        loader = EvaluationLoader(split, size, self.ids, target_eos=self.target.config.eos)
+        """The split in batches of similar length, on the model's device; sentences beyond LONGEST in smaller ones."""
+        loader = EvaluationLoader(split, size, self.ids, target_eos=self.target.config.eos, longest=LONGEST)
         for batch in loader:
             yield batch.to(self.device)
 
@@ -193,6 +201,9 @@ class Searcher:
         except Exception as error:  # told at the end: other decodings of the pass go on
             found.error = error
             return
+        if asked.trace:
+            lengths = self.model.attended_lengths(batch.source_lengths).tolist()
+            hypotheses = traced(self.model, begun.state, begun.memory, hypotheses, self.ids, asked.trace, lengths)
         if replaces_unknown(decoding):
             sources = [asked.source(row) for row in rows]
             hypotheses = words_copied(hypotheses, sources, self.copying, self.ids, asked.details.attention)

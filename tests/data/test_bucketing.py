@@ -111,6 +111,25 @@ def test_evaluation_takes_each_row_once_by_length(rows: int, size: int, world_si
         assert all(len(batch) <= size * world_size for batch in plan)
 
 
+@pytest.mark.parametrize("longest", [3, 5, 100])
+def test_long_rows_come_in_batches_of_bounded_positions(longest: int):
+    plan = plan_evaluation(SOURCE, LABELS, 8, longest=longest)
+    assert sorted(rows_of(plan)) == list(range(len(SOURCE)))
+    assert (np.diff(SOURCE[rows_of(plan)]) <= 0).all()
+    both = np.maximum(SOURCE, LABELS)
+    assert all(len(batch) == 1 or len(batch) * both[batch].max() <= 8 * longest for batch in plan)
+    if longest >= both.max():
+        assert [*map(list, plan)] == [*map(list, plan_evaluation(SOURCE, LABELS, 8))]
+    else:
+        assert len(plan) > len(plan_evaluation(SOURCE, LABELS, 8))
+
+
+def test_one_row_of_five_thousand_is_alone():
+    lengths = np.array([4, 5000, 7, 300, 3])
+    plan = plan_evaluation(lengths, np.ones(5, dtype=np.int64), 128, longest=16)
+    assert [*map(list, plan)] == [[1], [3, 2, 0, 4]]
+
+
 def test_a_split_smaller_than_the_devices_is_refused():
     with pytest.raises(DataError, match=r"2 examples cannot be spread over 3 devices.*trainer.devices=2"):
         plan_evaluation(SOURCE[:2], LABELS[:2], 4, world_size=3)

@@ -26,7 +26,6 @@ def test_words_are_copied_and_nothing_else_changes(trained: Trained, kind: type[
     marked = trained.score(UNSEEN, kind(max_length=5))
     copied = trained.score(UNSEEN, kind(max_length=5, replace_unknown=ReplaceUnknown.copy))
     assert "<unk>" in " ".join(marked.texts) and "<unk>" not in " ".join(copied.texts)
-    assert any(word.rstrip("0123") in ("ghost", "specter") for word in " ".join(copied.texts).split())
     for pair, before, after in zip(UNSEEN, marked.texts, copied.texts, strict=True):
         for mark, word in zip(before.split(), after.split(), strict=True):
             assert mark == word or (mark == "<unk>" and word in pair.source.split())
