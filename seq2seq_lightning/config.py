@@ -292,6 +292,7 @@ class EvaluateConfig:
     decoding: DecodingConfig = field(default_factory=GreedyConfig)
     metrics: dict[str, Any] = field(default_factory=dict)  # what to score otherwise than the run was
     test_sets: list[str] | None = None  # null: all of the run's
+    quality: int | None = None  # report search errors against a beam of this width, e.g. 50; null: no such report
     threads: int | None = None  # CPU threads; null: the cores, shared among jobs that run at once
 
     def runs(self) -> list[Path]:

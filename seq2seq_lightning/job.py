@@ -17,9 +17,12 @@ from seq2seq_lightning.experiments.files import read_json, write_json_durably
 from seq2seq_lightning.experiments.fingerprint import fingerprint as hash_parts
 from seq2seq_lightning.experiments.ledger import run_dir
 from seq2seq_lightning.experiments.record import read_record
+from seq2seq_lightning.experiments.scores import FILE_NAME as SCORES
 from seq2seq_lightning.experiments.scores import decoding_dir
 from seq2seq_lightning.metrics import MetricsConfig
 from seq2seq_lightning.structure import differences, from_plain, to_plain
+
+QUALITY = "quality.json"
 
 # What scores have been filed under from the beginning. Settings that came later count where they differ from their
 # defaults, so that they leave the names of older scores as they were.
@@ -42,6 +45,7 @@ class Job:
     train: False for decoding a finished run only.
     test_sets: which sets to decode; None: all. also: further decodings to score in the same pass. members: the
     directories of further runs that are searched as one with this one, in which the scores are kept; average: of what.
+    quality: the width of a beam that each search is compared with, in `quality.json` beside its scores.
     """
 
     run_dir: str
@@ -53,6 +57,7 @@ class Job:
     also: list[dict[str, Any]] = field(default_factory=list)
     members: list[str] = field(default_factory=list)
     average: str = Average.log_probs.name
+    quality: int | None = None
 
     @staticmethod
     def of(config: Config, overrides: list[str]) -> Job:
@@ -78,6 +83,8 @@ class Job:
         for key in ("also", "members"):
             if getattr(self, key):
                 parts[key] = [*getattr(self, key), self.average]
+        if self.quality is not None:
+            parts["quality"] = self.quality
         digest = hash_parts(parts)
         return self.folder / "jobs" / f"{digest}.json"
 
@@ -102,6 +109,17 @@ class Job:
             runs = [self.fingerprint, *(read_record(Path(member)).fingerprint for member in self.members)]
             named |= {"ensemble": sorted(runs), "average": self.average, "name": self.name_of(decoding)}
         return decoding_dir(self.folder, named, test_set, _named_by(metrics, "metrics"))
+
+    def is_scored(self, decoding: DecodingConfig, test_set: str) -> bool:
+        """Whether all that this job asks of a decoding of a test set is there."""
+        folder = self.scores_dir(decoding, test_set)
+        if not (folder / SCORES).exists():
+            return False
+        return (
+            self.quality is None
+            or ((folder / QUALITY).exists()
+            and read_json(folder / QUALITY)["widest"] == self.quality)
+        )
 
     @property
     def ending(self) -> Path:

@@ -13,9 +13,10 @@ from seq2seq_lightning.config import Config
 from seq2seq_lightning.data.example import Corpus, Pair
 from seq2seq_lightning.decoding import DecodingConfig
 from seq2seq_lightning.decoding.ensemble import Average
+from seq2seq_lightning.experiments.files import read_json, write_json_durably
 from seq2seq_lightning.experiments.record import read_record
 from seq2seq_lightning.experiments.scores import FILE_NAME, Score, Scores, read_scores, write_scores
-from seq2seq_lightning.job import Job
+from seq2seq_lightning.job import QUALITY, Job
 from seq2seq_lightning.structure import to_plain
 from seq2seq_lightning.trained import Trained, load_together
 from seq2seq_lightning.training.callbacks import write_progress
@@ -23,6 +24,7 @@ from seq2seq_lightning.training.checkpoint_index import read_index
 from seq2seq_lightning.training.devices import device_named
 from seq2seq_lightning.training.evaluation import Evaluation
 from seq2seq_lightning.training.loggers import log_scores
+from seq2seq_lightning.training.quality import describe_quality
 
 
 def score(job: Job, config: Config, corpus: Corpus) -> dict[str, Scores]:
@@ -36,10 +38,10 @@ def score(job: Job, config: Config, corpus: Corpus) -> dict[str, Scores]:
     for name, pairs in test_sets(config, corpus).items():
         if job.test_sets is not None and name not in job.test_sets:
             continue
-        missing = [each for each in job.decodings() if not (job.scores_dir(each, name) / FILE_NAME).exists()]
+        missing = [each for each in job.decodings() if not job.is_scored(each, name)]
         if missing:
             trained = trained or _load(job, config)
-            found = _decode(trained, config, missing, name, pairs, job.folder)
+            found = _decode(trained, config, missing, name, pairs, job)
             for decoding, evaluation in zip(missing, found, strict=True):
                 if isinstance(evaluation, Exception):
                     failures.append((decoding, name, evaluation))
@@ -68,7 +70,10 @@ def _write(
     trained: Trained,
 ) -> None:
     scores = _scores(job, decoding, name, pairs, evaluation, _checkpoint(trained, job))
-    write_scores(job.scores_dir(decoding, name), scores, _rows(pairs, evaluation, trained))
+    folder = job.scores_dir(decoding, name)
+    write_scores(folder, scores, _rows(pairs, evaluation, trained))
+    if evaluation.quality is not None:
+        write_json_durably(folder / QUALITY, evaluation.quality.to_plain())
     if decoding == config.decoding:
         _track(config, name, pairs, evaluation)
 
@@ -82,6 +87,19 @@ def _raise(failures: list[tuple[DecodingConfig, str, Exception]]) -> NoReturn:
     raise error
 
 
+def quality_lines(job: Job, test_sets: Iterable[str]) -> list[str]:
+    """What the reports on the search say, one line per decoding and test set, where they were asked for."""
+    if job.quality is None:
+        return []
+    decodings = job.decodings()
+    told = [
+        (decoding, describe_quality(name, read_json(job.scores_dir(decoding, name) / QUALITY)))
+        for name in test_sets
+        for decoding in decodings
+    ]
+    return [f"  {decoding.name} of{line[1:]}" if len(decodings) > 1 else line for decoding, line in told]
+
+
 def test_sets(config: Config, corpus: Corpus) -> dict[str, list[Pair]]:
     """The task's test sets, and `train`: a fixed sample of distinct training pairs, where `data.train_sample` asks."""
     sets = dict(corpus.test)
@@ -91,16 +109,18 @@ def test_sets(config: Config, corpus: Corpus) -> dict[str, list[Pair]]:
 
 
 def _decode(
-    trained: Trained, config: Config, decodings: list[DecodingConfig], name: str, pairs: list[Pair], run_dir: Path
+    trained: Trained, config: Config, decodings: list[DecodingConfig], name: str, pairs: list[Pair], job: Job
 ) -> list[Evaluation | Exception]:
     quiet = not (config.trainer.progress and sys.stderr.isatty())
-    with tqdm(total=len(pairs) * len(decodings), desc=f"decoding {name}", unit=" sentences", disable=quiet) as bar:
+    searches = len(decodings) * (1 if job.quality is None else 2)
+    with tqdm(total=len(pairs) * searches, desc=f"decoding {name}", unit=" sentences", disable=quiet) as bar:
 
         def on_progress(done: int, total: int) -> None:
+            bar.total = total
             bar.update(done - bar.n)
-            write_progress(run_dir, f"decoding {name}", done, total)
+            write_progress(job.folder, f"decoding {name}", done, total)
 
-        return trained.score_each(pairs, decodings, config.metrics, on_progress)
+        return trained.score_each(pairs, decodings, config.metrics, on_progress, job.quality)
 
 
 def _checkpoint(trained: Trained, job: Job) -> dict[str, Any]:

@@ -123,9 +123,13 @@ class Trained:
         decodings: Sequence[DecodingConfig],
         metrics: MetricsConfig | None = None,
         on_progress: OnProgress | None = None,
+        quality: int | None = None,
     ) -> list[Evaluation | Exception]:
-        """The same of several decodings in one pass over the pairs; in the place of one that failed, why."""
-        return self.evaluator.evaluate_each(pairs, decodings, metrics or self.config.metrics, on_progress)
+        """The same of several decodings in one pass over the pairs; in the place of one that failed, why.
+
+        quality: the width of a beam that each search is compared with.
+        """
+        return self.evaluator.evaluate_each(pairs, decodings, metrics or self.config.metrics, on_progress, quality)
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Trained:

@@ -15,6 +15,7 @@ from seq2seq_lightning.errors import UserError
 from seq2seq_lightning.experiments.scores import describe
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.run import run
+from seq2seq_lightning.scoring import quality_lines
 from seq2seq_lightning.training.callbacks import Interrupted
 from seq2seq_lightning.training.ranks import is_first_rank
 
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted; the same command continues from the last checkpoint.", file=sys.stderr)
         return 130
     if is_first_rank() and job.config.get("debug") is None:
-        print(describe(job.folder, scores.values()))
+        print("\n".join([describe(job.folder, scores.values()), *quality_lines(job, scores)]))
     return 0
 
 

@@ -29,6 +29,12 @@ def evaluation_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
     config["decoding"] = to_plain(asked.decoding)
     config["metrics"] = _changed(config["metrics"], asked.metrics)
     config["trainer"] = {**config["trainer"], "devices": 1, "threads": asked.threads}
+    width = getattr(asked.decoding, "beam_width", 1)
+    if asked.quality is not None and asked.quality <= width:
+        raise ConfigurationError(
+            f"quality={asked.quality} compares a search with a beam that is no wider than its own ({width}). Set it to "
+            "more, such as 50, or null."
+        )
     known = [name.removeprefix("test.") for name in record.data["sizes"] if name.startswith("test.")]
     for name in asked.test_sets or []:
         if name not in [*known, "train"]:
@@ -45,6 +51,7 @@ def evaluation_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
         also=also,
         members=[str(member.absolute()) for member in members],
         average=asked.average.name,
+        quality=asked.quality,
     )
 
 

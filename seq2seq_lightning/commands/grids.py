@@ -57,7 +57,7 @@ def take_further(plain: dict[str, Any], overrides: Sequence[str]) -> tuple[list[
 def _but_for_decoding(job: Job) -> str:
     config = {key: value for key, value in job.config.items() if key != "decoding"}
     rest = {"config": config, "folder": job.run_dir, "train": job.train, "sets": job.test_sets}
-    return hash_parts(rest | {"members": job.members, "average": job.average})
+    return hash_parts(rest | {"members": job.members, "average": job.average, "quality": job.quality})
 
 
 def _parts(group: list[int], count: int) -> list[tuple[int, ...]]:

@@ -53,8 +53,7 @@ def is_done(job: Job) -> bool:
     if (job.train and config.fresh) or state_of(job.folder).state is not State.finished:
         return False
     names = job.test_sets or [*_test_set_names(job)]
-    folders = (job.scores_dir(decoding, name) for decoding in job.decodings() for name in names)
-    return all((folder / "scores.json").exists() for folder in folders)
+    return all(job.is_scored(decoding, name) for decoding in job.decodings() for name in names)
 
 
 def _test_set_names(job: Job) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from seq2seq_lightning.decoding import DecodingConfig
 from seq2seq_lightning.decoding.protocol import Hypothesis
 from seq2seq_lightning.losses import perplexity
 from seq2seq_lightning.metrics import MetricsConfig, Score, buckets, score_corpus
+from seq2seq_lightning.training.quality import SearchQuality, search_quality, widest_beam
 from seq2seq_lightning.training.searching import Losses, OnProgress, Searched, Searcher, SplitRequest
 
 
@@ -27,6 +28,7 @@ class Evaluation:
     by_source_length: list[dict]
     seconds: float  # of reading the sources and searching
     references: str  # SHA-256 of the references
+    quality: SearchQuality | None = None  # how well was searched, where that was asked
 
 
 class Evaluator(Searcher):
@@ -51,15 +53,57 @@ class Evaluator(Searcher):
         decodings: Sequence[DecodingConfig],
         metrics: MetricsConfig,
         on_progress: OnProgress | None = None,
+        quality: int | None = None,
     ) -> list[Evaluation | Exception]:
-        """The same of several decodings in one pass: for each what evaluating it alone gives, or what it raises."""
+        """The same of several decodings in one pass: for each what evaluating it alone gives, or what it raises.
+
+        quality: the width of the beam that each search is compared with, which is searched in the same pass.
+        """
         split = self.encode(pairs)
         asked = SplitRequest(sources=[pair.source for pair in pairs], metrics=metrics)
-        found, losses = self.search_each(split, decodings, on_progress, asked, with_losses=True)
-        return [
-            each.error or self._evaluation(pairs, split, each, losses[decoding.batch_size], metrics)
-            for each, decoding in zip(found, decodings, strict=True)
-        ]
+        widest = [] if quality is None else [widest_beam(decoding, quality) for decoding in decodings]
+        searched: list[DecodingConfig] = list(decodings)
+        searched += [each for place, each in enumerate(widest) if each not in [*decodings, *widest[:place]]]
+        found, losses = self.search_each(split, searched, on_progress, asked, with_losses=True)
+        evaluations: list[Evaluation | Exception] = []
+        for place, (each, decoding) in enumerate(zip(found, decodings, strict=False)):
+            best = found[searched.index(widest[place])] if widest else None
+            error = each.error or (best.error if best is not None else None)
+            if error is not None:
+                evaluations.append(error)
+                continue
+            evaluation = self._evaluation(pairs, split, each, losses[decoding.batch_size], metrics)
+            if best is not None and quality is not None:
+                told = self._quality(pairs, split, decoding, quality, each, best, metrics)
+                evaluation = replace(evaluation, quality=told)
+            evaluations.append(evaluation)
+        return evaluations
+
+    def _quality(
+        self,
+        pairs: Sequence[Pair],
+        split: EncodedSplit,
+        decoding: DecodingConfig,
+        width: int,
+        found: Searched,
+        widest: Searched,
+        metrics: MetricsConfig,
+    ) -> SearchQuality:
+        return search_quality(
+            decoding,
+            width,
+            found.hypotheses,
+            widest.hypotheses,
+            [
+                [self.text(each, pair.source) for each in best]
+                for best, pair in zip(found.hypotheses, pairs, strict=True)
+            ],
+            [pair.references for pair in pairs],
+            int(split.target_lengths.sum()),
+            metrics,
+            found.seconds,
+            self.target.config.eos,
+        )
 
     def _evaluation(
         self, pairs: Sequence[Pair], split: EncodedSplit, found: Searched, losses: Losses, metrics: MetricsConfig

@@ -17,6 +17,7 @@ from seq2seq_lightning.decoding import BeamConfig, DecodingConfig, GreedyConfig,
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.structure import to_plain
 
+OTHERWISE = {"test_sets": ["test"], "members": ["elsewhere"], "quality": 50}
 DECODINGS: list[DecodingConfig] = [
     GreedyConfig(),
     BeamConfig(beam_width=3, length_penalty=LengthPenalty.gnmt, alpha=0.6),
@@ -49,8 +50,8 @@ def test_decodings_travel_to_the_job_that_does_them(tmp_path: Path) -> None:
 
 def test_jobs_that_differ_otherwise_stay_apart(tmp_path: Path) -> None:
     jobs = [job(tmp_path, DECODINGS[0]), job(tmp_path, DECODINGS[1], seed=2), job(tmp_path, DECODINGS[1])]
-    jobs += [replace(jobs[0], test_sets=["test"]), replace(jobs[0], members=["elsewhere"])]
-    assert [grid.numbers for grid in grids(range(5), jobs)] == [(0, 2), (1,), (3,), (4,)]
+    jobs += [replace(jobs[0], **{key: value}) for key, value in OTHERWISE.items()]  # type: ignore[arg-type]
+    assert [grid.numbers for grid in grids(range(6), jobs)] == [(0, 2), (1,), (3,), (4,), (5,)]
 
 
 @pytest.mark.parametrize(("at_once", "parts"), [(1, 1), (3, 3), (9, 5)])

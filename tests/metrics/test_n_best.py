@@ -1,0 +1,43 @@
+"""What an n-best list holds, worked by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from seq2seq_lightning.metrics import METRICS, MetricsConfig
+from seq2seq_lightning.metrics.n_best import distinct, oracle
+
+
+def test_distinct_counts_over_the_whole_list() -> None:
+    """a b a | a b: five words, two different; pairs ab ba ab: three, two different; no triple but one."""
+    outputs = [["a", "b", "a"], ["a", "b"]]
+    assert distinct(outputs, 1) == pytest.approx(2 / 5)
+    assert distinct(outputs, 2) == pytest.approx(2 / 3)
+    assert distinct(outputs, 3) == 1.0
+    assert distinct(outputs, 4) is None
+    assert distinct([], 1) is None
+
+
+def test_the_oracle_takes_the_best_of_each_list() -> None:
+    """The second of the first list is right, none of the second: 50 %; their word errors are 0 and 1 of 2 + 2 words."""
+    n_best, references = [["b", "a b"], ["c c", "c d"]], [("a b",), ("d d",)]
+    assert oracle("exact_match", n_best, references, MetricsConfig()).value == 50.0
+    assert oracle("wer", n_best, references, MetricsConfig()).value == 25.0
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_oracle_of_one_hypothesis_is_the_score(name: str) -> None:
+    texts, references = ["a b", "c d e f"], [("a c",), ("c d e g",)]
+    alone = METRICS[name].score(texts, references, MetricsConfig())
+    assert oracle(name, [[text] for text in texts], references, MetricsConfig()) == alone
+    more = oracle(
+        name,
+        [[text, reference] for text, (reference,) in zip(texts, references, strict=True)],
+        references,
+        MetricsConfig(),
+    )
+    assert more.value == METRICS[name].score(["a c", "c d e g"], references, MetricsConfig()).value
+
+
+def test_an_empty_reference_is_met_by_nothing() -> None:
+    assert oracle("wer", [["a", ""], ["b", "c"]], [("",), ("c",)], MetricsConfig()).value == 0.0
