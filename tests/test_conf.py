@@ -143,6 +143,7 @@ def takes_a_step(config: Config, folder: Path) -> None:
     assert len(load(folder).translate([pair.source for pair in corpus.train[:2]])) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "option"), [(group, option) for group in sorted(TRAINING_GROUPS) for option in options(CONF, group)]
 )

@@ -93,7 +93,7 @@ def test_a_look_is_no_run() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.very_slow)])
 def test_one_batch_goes_through_the_command_and_leaves_nothing(devices: int, tmp_path: Path) -> None:
     ended = seq2seq("train", *SMALL, "debug=one_batch", f"trainer.devices={devices}", folder=tmp_path)
     assert ended.out.startswith("one_batch: one update and one validation batch went through (train/loss ")

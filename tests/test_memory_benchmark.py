@@ -11,7 +11,7 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "memory.py"
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_all_logits_at_once_take_more_than_blocks() -> None:
     """1,536 × 32,000 logits are 188 MiB, of which torch keeps several copies; a block has 32 MiB."""
     words = [sys.executable, str(SCRIPT), "--labels", "1536", "--vocabularies", "32000"]

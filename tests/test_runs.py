@@ -188,6 +188,7 @@ def test_two_devices_in_a_sweep_equal_one(tmp_path: Path) -> None:
     assert 0 < furthest(run_dir, alone.folder, updates=30) < 1e-3
 
 
+@pytest.mark.very_slow
 def test_two_devices_train_again_with_fresh(tmp_path: Path) -> None:
     """The first one clears the directory; the other must not take what it still sees there for a finished run."""
     settings = [*COINS, "trainer.max_steps=5", "trainer.devices=2", "checkpoint.after_scoring=keep_all"]

@@ -53,8 +53,15 @@ def configure(task: str, learner: dict[str, Any], runs: Path) -> Config:
     )
 
 
-@pytest.mark.parametrize("task", ["copy", "reverse"])
-@pytest.mark.parametrize("learner", [ATTENTION, BOTTLENECK], ids=["gru with attention", "lstm without"])
+@pytest.mark.parametrize(
+    ("learner", "task"),
+    [
+        pytest.param(ATTENTION, "copy", id="gru with attention-copy"),
+        pytest.param(ATTENTION, "reverse", id="gru with attention-reverse"),
+        pytest.param(BOTTLENECK, "copy", id="lstm without-copy"),
+        pytest.param(BOTTLENECK, "reverse", id="lstm without-reverse", marks=pytest.mark.very_slow),
+    ],
+)
 def test_sequences_never_seen_are_answered(task: str, learner: dict[str, Any], tmp_path: Path) -> None:
     config = configure(task, learner, tmp_path)
     threads = torch.get_num_threads()
