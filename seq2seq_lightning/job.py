@@ -115,10 +115,8 @@ class Job:
         folder = self.scores_dir(decoding, test_set)
         if not (folder / SCORES).exists():
             return False
-        return (
-            self.quality is None
-            or ((folder / QUALITY).exists()
-            and read_json(folder / QUALITY)["widest"] == self.quality)
+        return self.quality is None or (
+            (folder / QUALITY).exists() and read_json(folder / QUALITY)["widest"] == self.quality
         )
 
     @property

@@ -22,7 +22,8 @@ def trace(model: TableModel, found: list[list[Hypothesis]], top: int = 3, length
 def test_a_trace_read_off_the_table() -> None:
     """bos → a 0.6, b 0.4; a → a 0.35, b 0.35, eos 0.3; b → eos 0.9, a 0.1.
 
-    Greedy search writes a a a and is cut; the best of a beam is b. Of a and b behind a, equally probable, the lower id comes first.
+    Greedy search writes a a a and is cut; the best of a beam is b. Of a and b behind a, equally probable, the lower id
+    comes first.
     """
     model = bigrams(GARDEN_PATH)
     after_a = [(A, 0.35), (B, 0.35), (IDS.eos, 0.3)]
