@@ -3,9 +3,9 @@
     python benchmarks/interleave.py PROGRAMS.toml --rounds 3 --output FIGURES.md [--only LABEL …]
 
 PROGRAMS.toml holds one table per program: the `command` to run (a string for the shell, environment variables
-allowed), what it is compared `with` (a label), and optionally the `target` ratio. A program tells its rate either as
-a `seq2seq-benchmark` does, in the file that `{output}` in its command stands for, or by a line `RESULT {…}` with
-`tok_s`, target tokens per second.
+allowed) and the labels `beside` which it is put, each with the ratio aimed at. A program tells its rate either as
+`seq2seq-benchmark` does, in the file that `{output}` in its command stands for, or by a line `RESULT {…}` with `tok_s`,
+target tokens per second.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ class Program:
 
     label: str
     command: str
-    compared: str | None = None
-    target: float | None = None
+    beside: dict[str, float] = field(default_factory=dict)  # label → the ratio aimed at
     rates: list[float] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)  # of the measured matrix-product peak, where told
     memory: float | None = None  # MiB at its highest
@@ -82,10 +81,7 @@ def main() -> None:
 def read(path: Path, only: list[str] | None) -> dict[str, Program]:
     """The programs of a file, in its order."""
     entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    chosen = {
-        label: Program(label, entry["command"], entry.get("with"), entry.get("target"))
-        for label, entry in entries.items()
-    }
+    chosen = {label: Program(label, entry["command"], entry.get("beside", {})) for label, entry in entries.items()}
     unknown = [label for label in only or [] if label not in chosen]
     if unknown:
         sys.exit(f"no program is named {', '.join(unknown)}; there are {', '.join(chosen)}")
@@ -95,21 +91,24 @@ def read(path: Path, only: list[str] | None) -> dict[str, Program]:
 def table(programs: dict[str, Program]) -> str:
     """Medians with their range, and the median of the ratios of the rounds."""
     lines = [
-        "| | target tokens/s, median (range) | share of peak | peak MiB | beside | ratio (range) | target |",
-        "|---|---:|---:|---:|---|---:|---:|",
+        "| | target tokens/s, median (range) | share of peak | peak MiB | ratio, median (range) |",
+        "|---|---:|---:|---:|---|",
     ]
     for program in programs.values():
         rate = f"{statistics.median(program.rates):,.0f} ({min(program.rates):,.0f}–{max(program.rates):,.0f})"
         share = f"{statistics.median(program.shares):.0%}" if program.shares else ""
         memory = f"{program.memory:,.0f}" if program.memory else ""
-        other = programs.get(program.compared or "")
-        ratio, target = "", f"{program.target:g}" if program.target else ""
-        if other is not None:
-            ratios = [mine / its for mine, its in zip(program.rates, other.rates, strict=False)]
-            ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
-        compared = program.compared or ""
-        lines.append(f"| {program.label} | {rate} | {share} | {memory} | {compared} | {ratio} | {target} |")
+        ratios = "; ".join(
+            comparison(program, programs[label], aim) for label, aim in program.beside.items() if label in programs
+        )
+        lines.append(f"| {program.label} | {rate} | {share} | {memory} | {ratios} |")
     return "\n".join(lines) + "\n"
+
+
+def comparison(mine: Program, its: Program, aim: float) -> str:
+    """The median of the ratios of the rounds, beside the one aimed at."""
+    ratios = [one / other for one, other in zip(mine.rates, its.rates, strict=False)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}) × {its.label}, aim {aim:g}"
 
 
 if __name__ == "__main__":
