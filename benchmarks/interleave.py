@@ -37,7 +37,7 @@ class Program:
 
     def run(self, folder: Path) -> None:
         """Once; stops everything with the program's own words where it fails."""
-        output = folder / f"{self.label}.json"
+        output = folder / "figures.json"
         output.unlink(missing_ok=True)
         command = self.command.replace("{output}", str(output))
         done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
