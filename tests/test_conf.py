@@ -18,8 +18,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
+from seq2seq_lightning.command_config import AblateConfig, EvaluateConfig, TranslateConfig
 from seq2seq_lightning.commands.application import plain
-from seq2seq_lightning.config import FAMILIES, GROUPS, AblateConfig, Config, EvaluateConfig, TranslateConfig
+from seq2seq_lightning.config import FAMILIES, GROUPS, Config
 from seq2seq_lightning.config_store import COMMANDS, SECTIONS, conf_dir, register_schemas
 from seq2seq_lightning.data.tasks import build_task
 from seq2seq_lightning.experiments.ablation import expand

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from seq2seq_lightning import config as config_module
-from seq2seq_lightning.config import FAMILIES, GROUPS, Config, TranslateConfig, fingerprint, runs_named
+from seq2seq_lightning.command_config import TranslateConfig, runs_named
+from seq2seq_lightning.config import FAMILIES, GROUPS, Config, fingerprint
 from seq2seq_lightning.decoding.ensemble import Average
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.structure import from_plain

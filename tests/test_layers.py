@@ -28,6 +28,7 @@ LINES = [
     "run",
     "scoring recording throughput debugging",
     "trained job config_store",
+    "command_config",
     "config",
     "training reports",
     "data models losses teacher_forcing decoding metrics",
@@ -39,7 +40,7 @@ LINES = [
 # third-party package → the units (or single modules of them) that may import it; nobody else does
 THIRD_PARTY = {
     "hydra": "hydra_plugins commands config_store",
-    "omegaconf": "commands config_store config",
+    "omegaconf": "commands config_store command_config",
     "lightning": "training",
     "wandb": "training",
     "pandas": "reports",

@@ -12,11 +12,12 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
+from seq2seq_lightning.command_config import AblateConfig, AblateMode
 from seq2seq_lightning.commands.application import JobFailed, plain, run_application
 from seq2seq_lightning.commands.compose import composer
 from seq2seq_lightning.commands.processes import train_task
 from seq2seq_lightning.commands.sweeps import Plan, launch_sweep, plan_sweep
-from seq2seq_lightning.config import FAMILIES, AblateConfig, AblateMode
+from seq2seq_lightning.config import FAMILIES
 from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.experiments.ablation import Trial, expand, override
 from seq2seq_lightning.experiments.ablation_config import AblationConfig

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from seq2seq_lightning.config import OutputFormat, TranslateConfig
+from seq2seq_lightning.command_config import OutputFormat, TranslateConfig
 from seq2seq_lightning.decoding.protocol import Hypothesis, TraceStep
 from seq2seq_lightning.trained import Trained
 

@@ -13,10 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from seq2seq_lightning.command_config import BenchmarkConfig
 from seq2seq_lightning.commands.application import plain, run_application
 from seq2seq_lightning.commands.processes import run_in_own_tree, share_threads
 from seq2seq_lightning.commands.watching import watching
-from seq2seq_lightning.config import BenchmarkConfig, Config
+from seq2seq_lightning.config import Config
 from seq2seq_lightning.data.example import Corpus, encode_split
 from seq2seq_lightning.data.tasks import build_task
 from seq2seq_lightning.data.tasks.files import FilesConfig

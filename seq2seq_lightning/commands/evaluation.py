@@ -8,9 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from seq2seq_lightning.command_config import EvaluateConfig
 from seq2seq_lightning.commands.application import plain
 from seq2seq_lightning.commands.grids import take_further
-from seq2seq_lightning.config import FAMILIES, Config, EvaluateConfig
+from seq2seq_lightning.config import FAMILIES, Config
 from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.experiments.record import Record, read_record
 from seq2seq_lightning.job import Job

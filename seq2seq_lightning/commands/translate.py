@@ -13,10 +13,11 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from seq2seq_lightning.command_config import OutputFormat, TranslateConfig, runs_named
 from seq2seq_lightning.commands.answers import answer
 from seq2seq_lightning.commands.application import plain, run_application
 from seq2seq_lightning.commands.translate_input import Line, read_lines
-from seq2seq_lightning.config import FAMILIES, OutputFormat, TranslateConfig, runs_named
+from seq2seq_lightning.config import FAMILIES
 from seq2seq_lightning.errors import ConfigurationError, DataError
 from seq2seq_lightning.structure import from_plain
 from seq2seq_lightning.trained import Trained, load_together

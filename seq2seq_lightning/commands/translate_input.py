@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from seq2seq_lightning.config import InputFormat
+from seq2seq_lightning.command_config import InputFormat
 from seq2seq_lightning.errors import DataError, nearest
 from seq2seq_lightning.training.asked import NOTHING_ASKED, Asked
 

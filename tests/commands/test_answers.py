@@ -9,10 +9,10 @@ from unittest import mock
 
 import pytest
 
+from seq2seq_lightning.command_config import OutputFormat, TranslateConfig
 from seq2seq_lightning.commands.answers import answer
 from seq2seq_lightning.commands.translate import _answers
 from seq2seq_lightning.commands.translate_input import Line
-from seq2seq_lightning.config import OutputFormat, TranslateConfig
 from seq2seq_lightning.decoding import BeamConfig, SampleConfig
 from seq2seq_lightning.trained import Trained
 from tests.training.untrained import untrained

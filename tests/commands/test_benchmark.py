@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from seq2seq_lightning.command_config import BenchmarkConfig
 from seq2seq_lightning.commands.application import plain
 from seq2seq_lightning.commands.benchmark import Measured, report
-from seq2seq_lightning.config import BenchmarkConfig, Config
+from seq2seq_lightning.config import Config
 from seq2seq_lightning.config_store import conf_dir, register_schemas
 from seq2seq_lightning.data.tasks.parallel import ParallelConfig
 from seq2seq_lightning.decoding import BeamConfig, GreedyConfig

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from seq2seq_lightning.command_config import InputFormat
 from seq2seq_lightning.commands.translate_input import Line, read_lines
-from seq2seq_lightning.config import InputFormat
 from seq2seq_lightning.errors import DataError
 from seq2seq_lightning.training.asked import Asked
 
