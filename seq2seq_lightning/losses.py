@@ -8,7 +8,7 @@ gone before the next block's are made.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,8 +172,12 @@ class _BlockedCrossEntropy(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         """gradient: scalar, of the total."""
-        scaled = [None if kept is None else kept * gradient for kept in ctx.saved_tensors]
-        return (*scaled, None, None, None)
+        return (*_scaled(ctx.saved_tensors, gradient), None, None, None)
+
+
+def _scaled(kept: Iterable[Tensor | None], gradient: Tensor) -> list[Tensor | None]:
+    """Gradients that forward has kept, times that of the sum they belong to."""
+    return [None if each is None else each * gradient for each in kept]
 
 
 class _BlockedMixture(Function):
@@ -213,8 +217,7 @@ class _BlockedMixture(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """gradient: scalar."""
-        scaled = [None if kept is None else kept * gradient for kept in ctx.saved_tensors]
-        return (*scaled, None, None, None)
+        return (*_scaled(ctx.saved_tensors, gradient), None, None, None)
 
 
 class _BlockedPositionNLL(Function):
