@@ -45,10 +45,9 @@ class ConstantRateConfig(LearningRateConfig):
 
 
 @dataclass
-class LinearRateConfig(LearningRateConfig):
-    """A straight line from the base learning rate to `end` times it, at the end of training."""
+class FallingRateConfig(LearningRateConfig):
+    """From the base learning rate to `end` times it, at the end of training."""
 
-    name: str = "linear"
     end: float = 0.0  # share of the base learning rate that is left at the end
     warmup: int = 0  # updates over which the rate rises first
 
@@ -59,17 +58,17 @@ class LinearRateConfig(LearningRateConfig):
 
 
 @dataclass
-class CosineRateConfig(LearningRateConfig):
+class LinearRateConfig(FallingRateConfig):
+    """A straight line from the base learning rate to `end` times it, at the end of training."""
+
+    name: str = "linear"
+
+
+@dataclass
+class CosineRateConfig(FallingRateConfig):
     """Half a cosine from the base learning rate to `end` times it, at the end of training."""
 
     name: str = "cosine"
-    end: float = 0.0  # share of the base learning rate that is left at the end
-    warmup: int = 0  # updates over which the rate rises first
-
-    def __post_init__(self) -> None:
-        """Refuse a negative warm-up, and a share outside [0, 1]."""
-        _require(self.warmup >= 0, "warmup", self.warmup, "at least 0 updates")
-        _require(0 <= self.end <= 1, "end", self.end, "a share of optimizer.learning_rate, from 0 to 1")
 
 
 @dataclass
