@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seq2seq_lightning.config import Config, Debug
 from seq2seq_lightning.data.bucketing import Sampling, plan_epoch
-from seq2seq_lightning.data.example import Corpus, encode_split
+from seq2seq_lightning.data.example import Corpus, encode_split, rows_of
 from seq2seq_lightning.experiments.files import read_jsonl
 from seq2seq_lightning.experiments.record import HISTORY_NAME
 from seq2seq_lightning.job import Job
@@ -59,7 +59,7 @@ def first_batch(corpus: Corpus, config: Config, source: SourceCodec, target: Tar
     split = encode_split(corpus.train, source, target)
     lengths = split.label_lengths(config.text.target.eos)
     rows = plan_epoch(split.source_lengths, lengths, config.data.batching, config.seed, 0)[0]
-    train = [corpus.train[row] for row in sorted(set(rows.tolist()))]
+    train = rows_of(corpus.train, sorted(set(rows.tolist())))
     if config.debug is Debug.overfit:
         return replace(corpus, train=train, val=train)
     return replace(corpus, train=train, val=corpus.val[: len(train)] if corpus.val else None)

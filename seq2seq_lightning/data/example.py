@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
+from hashlib import blake2b
+from itertools import islice
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -31,11 +34,46 @@ class Pair:
         return cls(source, target, (target,))
 
 
+class Pairs(Protocol):
+    """Pairs that can be walked any number of times, always with the same result: a list, or a ``Stream``."""
+
+    def __iter__(self) -> Iterator[Pair]: ...
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Pairs that are read anew at each walk, so that a corpus of any size takes no memory.
+
+    walk: begins at the first pair each time; count: how many pairs it gave when it was read first; name: of what is
+    read, for messages.
+    """
+
+    walk: Callable[[], Iterator[Pair]]
+    count: int
+    name: str
+
+    def __iter__(self) -> Iterator[Pair]:
+        found = 0
+        for pair in self.walk():
+            found += 1
+            yield pair
+        if found != self.count:
+            raise DataError(
+                f"{self.name}: {found} pairs are there now, where {self.count} were read before: the data changed "
+                "while in use. Start again once they stay as they are."
+            )
+
+    def __len__(self) -> int:
+        return self.count
+
+
 @dataclass
 class Corpus:
     """What a task reads. No split is invented: ``val`` is None where none was given."""
 
-    train: list[Pair]
+    train: Pairs
     val: list[Pair] | None = None
     test: dict[str, list[Pair]] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)  # "<split>/<reason>" → pairs left out
@@ -45,10 +83,33 @@ class Corpus:
 
         Drawn from a stream of its own, so that the sample depends neither on a run's seed nor on duplicates.
         """
-        distinct = list(dict.fromkeys(self.train))
+        distinct = _first_rows(self.train)
         keys = uniforms(0, "train_sample", 0, torch.arange(len(distinct)), 1)[:, 0]
-        chosen = keys.argsort(stable=True)[:count].sort().values
-        return [distinct[row] for row in chosen.tolist()]
+        chosen = keys.argsort(stable=True)[:count].sort().values.numpy()
+        return rows_of(self.train, distinct[chosen].tolist())
+
+
+def rows_of(pairs: Pairs, rows: Iterable[int]) -> list[Pair]:
+    """The pairs of ascending rows, by one walk."""
+    walk, after = iter(pairs), 0
+    found = []
+    for row in rows:
+        found.append(next(islice(walk, row - after, None)))
+        after = row + 1
+    return found
+
+
+def _first_rows(pairs: Pairs) -> NDArray[np.int64]:
+    """The rows of distinct pairs, each where it is met first, ascending; texts are told apart by 128-bit digests."""
+    digests = bytearray()
+    for pair in pairs:
+        text = "\0".join((pair.source, pair.target, *pair.references))
+        digests += blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    keys = np.frombuffer(digests, dtype=[("high", np.uint64), ("low", np.uint64)])
+    order = np.lexsort((keys["low"], keys["high"]))  # stable: among equals the first row comes first
+    is_new = np.ones(len(order), dtype=bool)
+    is_new[1:] = keys[order[1:]] != keys[order[:-1]]
+    return np.sort(order[is_new])
 
 
 @dataclass(frozen=True)
@@ -95,9 +156,7 @@ def encode_split(
     pairs: Iterable[Pair], source_codec: SourceCodec, target_codec: TargetCodec, copies: bool = False
 ) -> EncodedSplit:
     """The ids of sources and targets. copies: for a model that copies words of the source."""
-    sources: list[list[int]] = []
-    targets: list[list[int]] = []
-    copied: list[list[int]] = []
+    sources, targets, copied = _Rows(), _Rows(), _Rows()
     copying = Copying(source_codec, target_codec) if copies else None
     for row, pair in enumerate(pairs, start=1):
         try:
@@ -109,17 +168,29 @@ def encode_split(
                 copied.append(copying.source_ids(pair.source))
         except DataError as error:
             raise DataError(f"Pair {row}: {error}") from error
-    return EncodedSplit(*_flatten(sources), *_flatten(targets), _flatten(copied)[0] if copies else None)
+    return EncodedSplit(*sources.flat(), *targets.flat(), copied.flat()[0] if copies else None)
 
 
 def encode_sources(texts: Iterable[str], source_codec: SourceCodec) -> EncodedSplit:
     """The ids of sources to translate; their targets are empty."""
-    sources = [source_codec.encode(text) for text in texts]
-    return EncodedSplit(*_flatten(sources), *_flatten([[]] * len(sources)))
+    sources, targets = _Rows(), _Rows()
+    for text in texts:
+        sources.append(source_codec.encode(text))
+        targets.append([])
+    return EncodedSplit(*sources.flat(), *targets.flat())
 
 
-def _flatten(rows: Sequence[list[int]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Ids one row after another, and where each row begins: (total,), (rows + 1,)."""
-    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum([len(row) for row in rows], out=offsets[1:])
-    return np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(offsets[-1])), offsets
+class _Rows:
+    """Rows of ids, kept one after another as they come."""
+
+    def __init__(self) -> None:
+        self.ids, self.ends = array("i"), array("q", [0])
+
+    def append(self, ids: list[int]) -> None:
+        """One more row."""
+        self.ids.extend(ids)
+        self.ends.append(len(self.ids))
+
+    def flat(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Ids one row after another, and where each row begins: (total,), (rows + 1,)."""
+        return np.frombuffer(self.ids, dtype=np.int32), np.frombuffer(self.ends, dtype=np.int64)

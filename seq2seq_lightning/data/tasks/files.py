@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 
 from seq2seq_lightning.data.bucketing import BatchingConfig
-from seq2seq_lightning.data.example import Pair
+from seq2seq_lightning.data.example import Pair, Stream
 from seq2seq_lightning.data.tasks.reading import BadLine, text_of
 from seq2seq_lightning.data.tasks.task import DataConfig
 from seq2seq_lightning.errors import ConfigurationError, DataError
@@ -67,6 +67,9 @@ class FilesConfig(DataConfig):
         return {"task": self.name, "reader": str(READER_VERSION)} | lengths | policies
 
 
+Makers = Callable[[], Iterable[Callable[[], Pair]]]  # begins anew at the first line at each call
+
+
 class Sieve:
     """Reads the pairs of one split and counts by reason those it leaves out."""
 
@@ -75,21 +78,39 @@ class Sieve:
         self.split = split
         self.skipped: Counter[str] = Counter()  # "<split>/<reason>" → pairs
 
-    def pairs(self, makers: Iterable[Callable[[], Pair]], files: str) -> list[Pair]:
-        """The pairs whose making meets no bad line; files: their names, for messages."""
-        kept: list[Pair] = []
+    def pairs(self, makers: Makers, files: str) -> list[Pair]:
+        """The pairs whose making meets no bad line, all in memory; files: their names, for messages."""
+        kept = list(self._good(makers(), self._leave_out))
+        self._check_count(len(kept), files)
+        return kept
+
+    def stream(self, makers: Makers, files: str) -> Stream:
+        """The same pairs, made anew at each walk, for splits of any size.
+
+        A first walk is made here, so that what is wrong with a line is said before anything begins; it alone counts
+        what is left out.
+        """
+        count = sum(1 for _ in self._good(makers(), self._leave_out))
+        self._check_count(count, files)
+        return Stream(lambda: self._good(makers(), self._refuse), count, files)
+
+    @staticmethod
+    def _good(makers: Iterable[Callable[[], Pair]], bad: Callable[[BadLine], None]) -> Iterator[Pair]:
         for make in makers:
             try:
-                kept.append(make())
+                pair = make()
             except BadLine as problem:
-                self._leave_out(problem)
+                bad(problem)
+                continue
+            yield pair
+
+    def _check_count(self, kept: int, files: str) -> None:
         if not kept:
             skipped = ", ".join(f"{key} {count}" for key, count in self.skipped.items())
             raise DataError(
                 f"{files}: no pairs to read for `{self.split}` ({f'left out: {skipped}' if skipped else 'no lines'}). "
                 "Give a file with text."
             )
-        return kept
 
     def text(self, raw: bytes, where: str, side: str) -> str:
         """The text of one side, checked: neither empty nor too long; where: ``file:line``."""
@@ -108,11 +129,15 @@ class Sieve:
         return text
 
     def _leave_out(self, problem: BadLine) -> None:
+        self._refuse(problem)
+        self.skipped[f"{self.split}/{problem.reason}"] += 1
+
+    def _refuse(self, problem: BadLine) -> None:
+        """Nothing, where such lines are to be skipped."""
         if getattr(self.config.bad_input, problem.reason) is Policy.error:
             raise DataError(
                 f"{problem} To leave such lines out and count them, set `data.bad_input.{problem.reason}=skip`."
             ) from problem
-        self.skipped[f"{self.split}/{problem.reason}"] += 1
 
 
 def check_test_names(names: Iterable[str]) -> None:

@@ -63,10 +63,14 @@ class ParallelTask(Task):
         splits: dict[str, list[Pair]] = {}
         for split, files in self.files.items():
             sieve = Sieve(self.config, split.replace(".", "/"))
-            splits[split] = sieve.pairs(_makers(sieve, files, f"data.{split}"), f"{files.source}, {files.target}")
+            makers, names = partial(_makers, sieve, files, f"data.{split}"), f"{files.source}, {files.target}"
+            if split == "train":
+                train = sieve.stream(makers, names)
+            else:
+                splits[split] = sieve.pairs(makers, names)
             skipped += sieve.skipped
         test = {name: splits[f"test.{name}"] for name in self.config.test}
-        return Corpus(splits["train"], splits.get("val"), test, dict(skipped))
+        return Corpus(train, splits.get("val"), test, dict(skipped))
 
     def identity(self) -> dict[str, str]:
         """The content of every file, `train.source` and so on, and how lines are chosen."""

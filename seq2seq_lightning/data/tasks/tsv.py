@@ -64,10 +64,14 @@ class TsvTask(Task):
         for split, path in self.files.items():
             sieve = Sieve(self.config, split.replace(".", "/"))
             table = _Table(path, self.config, sieve, references=split != "train")
-            splits[split] = sieve.pairs(table.makers(f"data.{split}"), path)
+            makers = partial(table.makers, f"data.{split}")
+            if split == "train":
+                train = sieve.stream(makers, path)
+            else:
+                splits[split] = sieve.pairs(makers, path)
             skipped += sieve.skipped
         test = {name: splits[f"test.{name}"] for name in self.config.test}
-        return Corpus(splits["train"], splits.get("val"), test, dict(skipped))
+        return Corpus(train, splits.get("val"), test, dict(skipped))
 
     def identity(self) -> dict[str, str]:
         """The content of every file, the columns, and how lines are chosen."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,9 @@ def write(tmp_path: Path):
 
 
 def read(train: FilePair, **options) -> Corpus:
-    return build_task(ParallelConfig(train=train, **options)).read()
+    """The corpus, its training pairs as a list."""
+    corpus = build_task(ParallelConfig(train=train, **options)).read()
+    return replace(corpus, train=list(corpus.train))
 
 
 def skipping(reason: str) -> BadInputConfig:

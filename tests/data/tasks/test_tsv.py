@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ def write(tmp_path: Path):
 
 
 def read(train: str, **options) -> Corpus:
-    return build_task(TsvConfig(train=train, **options)).read()
+    """The corpus, its training pairs as a list."""
+    corpus = build_task(TsvConfig(train=train, **options)).read()
+    return replace(corpus, train=list(corpus.train))
 
 
 def test_columns_are_chosen_by_number(write):
