@@ -46,6 +46,7 @@ THIRD_PARTY = {
     "pandas": "reports",
     "matplotlib": "reports",
     "rich": "reports commands",
+    "scipy": "reports",
     "sacrebleu": "metrics.corpus",
     "torchmetrics": "metrics",
     "rapidfuzz": "metrics.sequence metrics.sentence metrics.pairwise",

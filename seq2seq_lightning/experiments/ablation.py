@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from seq2seq_lightning.experiments.ablation_config import AblationConfig, Cell, DecodingRowConfig, RowConfig, grid
+from seq2seq_lightning.experiments.ablation_config import AblationConfig, Cell, cells
 from seq2seq_lightning.experiments.ablation_rules import check
 
 _RESERVED = {"true", "false", "null", "none", "nan", "inf"}
@@ -57,22 +57,22 @@ def expand(config: AblationConfig) -> list[Trial]:
     What the file may not say is refused first, all problems at once.
     """
     check(config)
+    overrides = {row.label: row.overrides for row in config.rows} or {"": []}
+    searches = {decoding.label: decoding.overrides for decoding in config.decodings} or {"": []}
     return [
         Trial(
-            place=Cell(row.label, tuple(values.items()), decoding.label),
+            place=cell,
             seed=seed,
             training_overrides=[
                 *config.base,
-                *row.overrides,
-                *(override(axis, value) for axis, value in values.items()),
+                *overrides[cell.row_label],
+                *(override(axis, value) for axis, value in cell.axes),
                 override("seed", seed),
             ],
-            decoding_overrides=list(decoding.overrides),
+            decoding_overrides=list(searches[cell.decoding_label]),
         )
         for seed in config.seeds
-        for row in config.rows or [RowConfig()]
-        for values in grid(config.axes)
-        for decoding in config.decodings or [DecodingRowConfig()]
+        for cell in cells(config)
     ]
 
 

@@ -23,6 +23,27 @@ class Statistic(Enum):
     mean = "mean"
     max = "max"
     min = "min"
+    spearman = "spearman"  # rank correlation of our means with the published values, over the cells selected
+
+
+class Design(Enum):
+    """Which combinations of the axes are trained."""
+
+    full = "full"  # every combination
+    one_factor = "one_factor"  # the first value of every axis, and from there one axis at a time
+
+
+class SignificanceTest(Enum):
+    """How a difference between two cells of the table is tested."""
+
+    auto = "auto"  # randomisation for BLEU, chrF and TER where hypotheses are stored, paired_t elsewhere
+    paired_t = "paired_t"  # Student's t over seeds, each seed of one with the same seed of the other
+    wilcoxon = "wilcoxon"  # Wilcoxon's signed ranks over seeds
+    randomisation = "randomisation"  # approximate randomisation over sentences, by sacrebleu
+    bootstrap = "bootstrap"  # paired bootstrap over sentences, by sacrebleu
+
+
+ALL = "*"  # as the decoding of a criterion or comparison: all of them
 
 
 @dataclass
@@ -80,13 +101,46 @@ class CriterionConfig:
     where: dict[str, Any] = field(default_factory=dict)  # axis → value; axes not named are not restricted
     minus: str | None = None  # the statistic of this row is subtracted
     minus_where: dict[str, Any] = field(default_factory=dict)  # subtract another cell of the grid; default: `where`
-    decoding: str | None = None  # None: the first
+    decoding: str | None = None  # None: the first; "*": all
+    minus_decoding: str | None = None  # subtract another decoding; default: `decoding`
     metric: str = ""
     test_set: str | None = None  # None: the first
     statistic: Statistic = Statistic.mean
     at_least: float | None = None
     at_most: float | None = None
     within: float | None = None  # d of |own mean - published| <= max(2 standard errors, d)
+    clear_by: float | None = None  # of a difference: it must be more than so many of its standard errors
+
+    @property
+    def subtracts(self) -> bool:
+        """Does it look at a difference?"""
+        return self.minus is not None or bool(self.minus_where) or self.minus_decoding is not None
+
+
+@dataclass
+class ComparisonConfig:
+    """Differences to be tested: every cell selected, minus the same cell with what `minus…` changes.
+
+    ``{minus: baseline}`` sets every other row against that one, wherever the axes and the decoding are the same.
+    """
+
+    row: str | None = None  # None: every row
+    where: dict[str, Any] = field(default_factory=dict)  # axis → value; axes not named are not restricted
+    decoding: str | None = None  # None or "*": every decoding
+    minus: str | None = None  # the row set against it; None: the same
+    minus_where: dict[str, Any] = field(default_factory=dict)  # axis → value set against it; default: the same
+    minus_decoding: str | None = None  # the decoding set against it; None: the same
+    metric: str | None = None  # None: every metric of the table
+    test: SignificanceTest = SignificanceTest.auto
+
+
+@dataclass
+class LeftOutConfig:
+    """Combinations of the grid that are not trained: those that match all that is named."""
+
+    row: str | None = None
+    where: dict[str, Any] = field(default_factory=dict)
+    why: str = ""  # printed under the table
 
 
 @dataclass
@@ -99,7 +153,9 @@ class AblationConfig:
     base: list[str] = field(default_factory=list)  # overrides shared by all trials
     seeds: list[int] = field(default_factory=list)
     rows: list[RowConfig] = field(default_factory=list)
-    axes: dict[str, list[Any]] = field(default_factory=dict)  # the full grid, crossed with the rows
+    axes: dict[str, list[Any]] = field(default_factory=dict)  # crossed with the rows; the first value is the base
+    design: Design = Design.full
+    leave_out: list[LeftOutConfig] = field(default_factory=list)
     published_cells: list[PublishedCellConfig] = field(default_factory=list)
     decodings: list[DecodingRowConfig] = field(default_factory=list)
     metrics: list[str] = field(default_factory=list)
@@ -107,6 +163,8 @@ class AblationConfig:
     light: bool = False  # a lighter protocol than the published one: the verdict says so
     trained: TrainedConfig | None = None
     criteria: list[CriterionConfig] = field(default_factory=list)
+    comparisons: list[ComparisonConfig] = field(default_factory=list)  # corrected together, for each score (Holm)
+    cost: str = ""  # what the table takes, and on what
     deviations: list[str] = field(default_factory=list)
 
 
@@ -137,7 +195,8 @@ def cells(config: AblationConfig) -> list[Cell]:
     return [
         Cell(row.label, tuple(values.items()), decoding.label)
         for row in config.rows or [RowConfig()]
-        for values in grid(config.axes)
+        for values in grid(config.axes, config.design)
+        if not any(_matches(each, row.label, values) for each in config.leave_out)
         for decoding in config.decodings or [DecodingRowConfig()]
     ]
 
@@ -152,6 +211,34 @@ def first_decoding(config: AblationConfig) -> str:
     return config.decodings[0].label if config.decodings else ""
 
 
+def selects(config: AblationConfig, cell: Cell, row: str | None, where: dict[str, Any], decoding: str | None) -> bool:
+    """Is this cell among those a criterion or a published value speaks of?
+
+    No decoding means the first. With one factor at a time, axes that are not named beside others stand at their base.
+    """
+    if where and config.design is Design.one_factor:
+        where = {axis: values[0] for axis, values in config.axes.items()} | where
+    return cell.matches(row, where, None if decoding == ALL else decoding or first_decoding(config))
+
+
+def partners(config: AblationConfig, comparison: ComparisonConfig) -> list[tuple[Cell, Cell]]:
+    """(cell, the one set against it) of every difference that a comparison asks for, in the order of the table."""
+    there = cells(config)
+    decoding = comparison.decoding or ALL
+    found = [
+        (cell, _changed(cell, comparison))
+        for cell in there
+        if selects(config, cell, comparison.row, comparison.where, decoding)
+    ]
+    return [(cell, other) for cell, other in found if other != cell and other in there]
+
+
+def _changed(cell: Cell, comparison: ComparisonConfig) -> Cell:
+    row = cell.row_label if comparison.minus is None else comparison.minus
+    decoding = cell.decoding_label if comparison.minus_decoding is None else comparison.minus_decoding
+    return Cell(row, tuple((dict(cell.axes) | comparison.minus_where).items()), decoding)
+
+
 def published(config: AblationConfig, cell: Cell, test_set: str, metric: str) -> PublishedConfig | None:
     """What was published for one number of the table, if anything.
 
@@ -162,14 +249,23 @@ def published(config: AblationConfig, cell: Cell, test_set: str, metric: str) ->
     return found.get(f"{test_set}/{metric}", bare)
 
 
-def grid(axes: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    """Every combination of one value for each axis; one empty combination when there are no axes."""
-    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+def grid(axes: dict[str, list[Any]], design: Design = Design.full) -> list[dict[str, Any]]:
+    """The combinations of one value for each axis; one empty combination when there are no axes."""
+    if design is Design.full:
+        return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    if not all(axes.values()):
+        return []
+    base = {axis: values[0] for axis, values in axes.items()}
+    return [base, *(base | {axis: value} for axis, values in axes.items() for value in values[1:])]
+
+
+def _matches(left_out: LeftOutConfig, row_label: str, values: dict[str, Any]) -> bool:
+    return Cell(row_label, tuple(values.items()), "").matches(left_out.row, left_out.where, None)
 
 
 def _published_of(config: AblationConfig, cell: Cell) -> dict[str, PublishedConfig]:
     for entry in config.published_cells:
-        if cell.matches(entry.row, entry.where, entry.decoding or first_decoding(config)):
+        if selects(config, cell, entry.row, entry.where, entry.decoding):
             return dict(entry.published)
     rows = [row for row in config.rows if row.label == cell.row_label]
     if rows and cell.decoding_label == first_decoding(config):

@@ -9,15 +9,20 @@ from typing import Any
 
 from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.experiments.ablation_config import (
+    ALL,
     AblationConfig,
+    ComparisonConfig,
     CriterionConfig,
+    Design,
     Mark,
     PublishedConfig,
+    SignificanceTest,
     Statistic,
     cells,
     columns,
-    first_decoding,
+    partners,
     published,
+    selects,
 )
 
 
@@ -31,7 +36,10 @@ def check(config: AblationConfig) -> None:
 def _problems(config: AblationConfig) -> Iterable[str]:
     yield from _shape(config)
     yield from _axes(config)
+    yield from _left_out(config)
     yield from _published(config)
+    for index, comparison in enumerate(config.comparisons):
+        yield from _comparison(config, comparison, f"ablation.comparisons[{index}]")
     for index, criterion in enumerate(config.criteria):
         yield from _criterion(config, criterion, f"ablation.criteria[{index}]")
     if not config.criteria and _has_published(config):
@@ -84,6 +92,17 @@ def _axes(config: AblationConfig) -> Iterable[str]:
                 )
 
 
+def _left_out(config: AblationConfig) -> Iterable[str]:
+    yield from _member("ablation.design", config.design, Design)
+    if config.design is Design.one_factor and not config.axes:
+        yield "ablation.design=one_factor goes along axes, but ablation.axes is empty. Name axes, or remove design."
+    for index, entry in enumerate(config.leave_out):
+        key = f"ablation.leave_out[{index}]"
+        yield from _selection(config, key, entry.row, entry.where, None)
+        if entry.row is None and not entry.where:
+            yield f"{key} names neither row nor where, which leaves nothing to train. Name one of them."
+
+
 def _published(config: AblationConfig) -> Iterable[str]:
     for index, row in enumerate(config.rows):
         yield from _numbers(config, row.published, f"ablation.rows[{index}].published")
@@ -92,8 +111,7 @@ def _published(config: AblationConfig) -> Iterable[str]:
         unknown = list(_selection(config, key, entry.row, entry.where, entry.decoding))
         yield from unknown
         yield from _numbers(config, entry.published, f"{key}.published")
-        decoding = entry.decoding or first_decoding(config)
-        matching = [cell for cell in cells(config) if cell.matches(entry.row, entry.where, decoding)]
+        matching = [cell for cell in cells(config) if selects(config, cell, entry.row, entry.where, entry.decoding)]
         if not unknown and len(matching) != 1:
             yield f"{key} selects {len(matching)} cells of the table, but a published value belongs to one."
 
@@ -106,9 +124,23 @@ def _numbers(config: AblationConfig, numbers: dict[str, PublishedConfig], key: s
         yield from _member(f"{key}.{name}.mark", number.mark, Mark)
 
 
+def _comparison(config: AblationConfig, comparison: ComparisonConfig, key: str) -> Iterable[str]:
+    unknown = list(_selection(config, key, comparison.row, comparison.where, comparison.decoding))
+    unknown += _selection(config, f"{key}.minus", comparison.minus, comparison.minus_where, comparison.minus_decoding)
+    yield from unknown
+    if comparison.metric is not None and comparison.metric not in config.metrics:
+        seen = comparison.metric
+        yield f"{key}.metric='{seen}' is not in ablation.metrics. {nearest(seen, config.metrics)}"
+    yield from _member(f"{key}.test", comparison.test, SignificanceTest)
+    if comparison.minus is None and not comparison.minus_where and comparison.minus_decoding is None:
+        yield f"{key} sets nothing against anything. Name minus, minus_where or minus_decoding."
+    elif not unknown and not partners(config, comparison):
+        yield f"{key} finds no two cells of the table that differ in what it names. Look at its row, where and minus."
+
+
 def _criterion(config: AblationConfig, criterion: CriterionConfig, key: str) -> Iterable[str]:
     unknown = list(_selection(config, key, criterion.row, criterion.where, criterion.decoding))
-    unknown += _selection(config, f"{key}.minus", criterion.minus, criterion.minus_where, None)
+    unknown += _selection(config, f"{key}.minus", criterion.minus, criterion.minus_where, criterion.minus_decoding)
     yield from unknown
     if criterion.metric not in config.metrics:
         seen = criterion.metric
@@ -117,20 +149,33 @@ def _criterion(config: AblationConfig, criterion: CriterionConfig, key: str) -> 
         seen = criterion.test_set
         yield f"{key}.test_set='{seen}' is not in ablation.test_sets. {nearest(seen, config.test_sets)}"
     yield from _member(f"{key}.statistic", criterion.statistic, Statistic)
-    if (criterion.at_least, criterion.at_most, criterion.within) == (None, None, None):
-        yield f"{key} has no bound. Set at_least, at_most or within."
-    if not unknown and criterion.within is not None:
-        yield from _within(config, criterion, key)
+    if (criterion.at_least, criterion.at_most, criterion.within, criterion.clear_by) == (None, None, None, None):
+        yield f"{key} has no bound. Set at_least, at_most, within or clear_by."
+    if criterion.clear_by is not None and (not criterion.subtracts or criterion.statistic is not Statistic.mean):
+        yield f"{key}.clear_by is about a difference of means: name minus, minus_where or minus_decoding, no statistic."
+    if not unknown:
+        yield from _against_published(config, criterion, key)
 
 
-def _within(config: AblationConfig, criterion: CriterionConfig, key: str) -> Iterable[str]:
-    decoding = criterion.decoding or first_decoding(config)
-    matching = [cell for cell in cells(config) if cell.matches(criterion.row, criterion.where, decoding)]
+def _against_published(config: AblationConfig, criterion: CriterionConfig, key: str) -> Iterable[str]:
+    """What compares with published values needs them: one for `within`, several for `spearman`."""
+    select = criterion.row, criterion.where, criterion.decoding
+    matching = [cell for cell in cells(config) if selects(config, cell, *select)]
     test_set = criterion.test_set or next(iter(config.test_sets), "")
     found = [published(config, cell, test_set, criterion.metric) for cell in matching] if config.test_sets else []
+    if criterion.statistic is Statistic.spearman:
+        if len(found) < 3 or None in found:
+            yield (
+                f"{key}.statistic=spearman needs at least three cells, each with a published {criterion.metric}, but "
+                f"{sum(each is not None for each in found)} of the {len(matching)} selected have one."
+            )
+        if criterion.subtracts or criterion.within is not None:
+            yield f"{key}.statistic=spearman is a correlation: remove minus and within."
+    if criterion.within is None:
+        return
     if len(found) != 1 or found[0] is None:
         yield f"{key}.within needs one cell with a published {criterion.metric}, but {len(matching)} are selected."
-    if criterion.minus or criterion.minus_where or criterion.statistic is not Statistic.mean:
+    if criterion.subtracts or criterion.statistic is not Statistic.mean:
         yield f"{key}.within compares one mean with its published value: remove minus and statistic."
 
 
@@ -141,8 +186,8 @@ def _selection(
     if row is not None and row not in rows:
         yield f"{key}.row='{row}' is not a row of the table. {nearest(row, rows)}"
     labels = [item.label for item in config.decodings]
-    if decoding is not None and decoding not in labels:
-        yield f"{key}.decoding='{decoding}' is not a decoding of the table. {nearest(decoding, labels)}"
+    if decoding not in (None, ALL) and decoding not in labels:
+        yield f"{key}.decoding='{decoding}' is not a decoding of the table. {nearest(str(decoding), labels)}"
     for axis, value in where.items():
         if axis not in config.axes:
             yield f"{key}.where: '{axis}' is not an axis. {nearest(axis, config.axes)}"

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import scipy  # its parts are loaded when they are first used
+
 PROPORTIONS = ("exact_match",)  # percentages of sentences: the test set alone has a binomial error
 
 
@@ -54,3 +56,11 @@ def standard_error(
 def tolerance(error: float, margin: float) -> float:
     """How far an own mean may lie from the published value: max(2 standard errors, d)."""
     return max(2 * error, margin)
+
+
+def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float:
+    """Spearman's: 1 where both sides order the cells alike. NaN where one side is constant."""
+    ours, theirs = zip(*pairs, strict=True)
+    if len(set(ours)) == 1 or len(set(theirs)) == 1:
+        return math.nan
+    return float(scipy.stats.spearmanr(ours, theirs).statistic)

@@ -13,12 +13,12 @@ from seq2seq_lightning.experiments.ablation_config import (
     Cell,
     CriterionConfig,
     Statistic,
-    first_decoding,
     published,
+    selects,
 )
 from seq2seq_lightning.experiments.ledger import State, TrialResult
 from seq2seq_lightning.reports.frame import score, value, wanted
-from seq2seq_lightning.reports.statistics import PROPORTIONS, standard_error, summarise, tolerance
+from seq2seq_lightning.reports.statistics import PROPORTIONS, rank_correlation, standard_error, summarise, tolerance
 
 
 class Verdict(Enum):
@@ -84,22 +84,29 @@ def assess(config: AblationConfig, results: Sequence[TrialResult]) -> Assessment
 def evaluate(config: AblationConfig, criterion: CriterionConfig, results: Sequence[TrialResult]) -> CriterionResult:
     """One criterion over the runs it selects, with what is there by now."""
     test_set = criterion.test_set or config.test_sets[0]
-    chosen = _select(config, criterion, criterion.row, criterion.where, results)
-    seen = _statistic(criterion, chosen, test_set)
-    if criterion.minus is not None or criterion.minus_where:
-        row, where = criterion.minus or criterion.row, criterion.minus_where or criterion.where
-        other = _statistic(criterion, _select(config, criterion, row, where, results), test_set)
+    chosen = _select(config, results, criterion.row, criterion.where, criterion.decoding)
+    seen = _statistic(config, criterion, chosen, test_set)
+    against: list[TrialResult] = []
+    if criterion.subtracts:
+        against = _select(
+            config,
+            results,
+            criterion.minus or criterion.row,
+            criterion.minus_where or criterion.where,
+            criterion.minus_decoding or criterion.decoding,
+        )
+        other = _statistic(config, criterion, against, test_set)
         seen = seen - other if seen is not None and other is not None else None
-    low, high, words = _bounds(config, criterion, chosen, test_set)
+    low, high, words = _bounds(config, criterion, chosen, against, test_set)
     passed = None if seen is None else bool(low <= seen <= high)
     return CriterionResult(criterion, seen, words, passed)
 
 
 def concerns(config: AblationConfig, criterion: CriterionConfig, cell: Cell) -> bool:
-    """Does this criterion speak of this cell alone, without subtracting another?"""
-    if criterion.minus is not None or criterion.minus_where:
+    """Does this criterion speak of this cell alone, without subtracting another or comparing it with others?"""
+    if criterion.subtracts or criterion.statistic is Statistic.spearman:
         return False
-    return cell.matches(criterion.row, criterion.where, criterion.decoding or first_decoding(config))
+    return selects(config, cell, criterion.row, criterion.where, criterion.decoding)
 
 
 def number(seen: float | None) -> str:
@@ -114,29 +121,54 @@ def _is_published(config: AblationConfig) -> bool:
 
 def _select(
     config: AblationConfig,
-    criterion: CriterionConfig,
+    results: Sequence[TrialResult],
     row: str | None,
     where: dict[str, Any],
-    results: Sequence[TrialResult],
+    decoding: str | None,
 ) -> list[TrialResult]:
-    decoding = criterion.decoding or first_decoding(config)
-    return [result for result in results if result.trial.place.matches(row, where, decoding)]
+    return [result for result in results if selects(config, result.trial.place, row, where, decoding)]
 
 
-def _statistic(criterion: CriterionConfig, results: Sequence[TrialResult], test_set: str) -> float | None:
-    found = [score(result, test_set, criterion.metric) for result in results]
-    values = [item.value for item in found if item is not None]
+def _values(results: Sequence[TrialResult], test_set: str, metric: str) -> list[float]:
+    found = [score(result, test_set, metric) for result in results]
+    return [item.value for item in found if item is not None]
+
+
+def _statistic(
+    config: AblationConfig, criterion: CriterionConfig, results: Sequence[TrialResult], test_set: str
+) -> float | None:
+    values = _values(results, test_set, criterion.metric)
     if not values:
         return None
     if any(math.isnan(item) for item in values):  # max and min would depend on the order
         return math.nan
     if criterion.statistic is Statistic.mean:
         return math.fsum(values) / len(values)
+    if criterion.statistic is Statistic.spearman:
+        return _order(config, criterion, results, test_set)
     return max(values) if criterion.statistic is Statistic.max else min(values)
 
 
-def _bounds(
+def _order(
     config: AblationConfig, criterion: CriterionConfig, results: Sequence[TrialResult], test_set: str
+) -> float | None:
+    """The rank correlation of our means with the published values; None before three cells have runs."""
+    pairs = []
+    for cell in dict.fromkeys(result.trial.place for result in results):
+        own = [result for result in results if result.trial.place == cell]
+        seen = summarise(_values(own, test_set, criterion.metric))
+        target = published(config, cell, test_set, criterion.metric)
+        if seen is not None and target is not None:
+            pairs.append((seen.mean, target.value))
+    return rank_correlation(pairs) if len(pairs) > 2 else None
+
+
+def _bounds(
+    config: AblationConfig,
+    criterion: CriterionConfig,
+    results: Sequence[TrialResult],
+    against: Sequence[TrialResult],
+    test_set: str,
 ) -> tuple[float, float, str]:
     """(least, most, both in words); ``within`` becomes an interval around the published value."""
     low, high, words = -math.inf, math.inf, []
@@ -148,7 +180,27 @@ def _bounds(
         middle, margin = _interval(config, criterion, criterion.within, results, test_set)
         low, high = max(low, middle - margin), min(high, middle + margin)
         words.append(f"{middle:g} ± {margin:.2f} = max(2 SE, {criterion.within:g})")
+    if criterion.clear_by is not None:
+        least = criterion.clear_by * _error(criterion, results, against, test_set)
+        low = max(low, math.nextafter(least, math.inf))  # zero is no difference, however little the runs vary
+        words.append(f"> {least:.2f} = {criterion.clear_by:g} SE")
     return low, high, " and ".join(words)
+
+
+def _error(
+    criterion: CriterionConfig, results: Sequence[TrialResult], against: Sequence[TrialResult], test_set: str
+) -> float:
+    """The standard error of a difference of means of two selections, their runs taken as independent."""
+    sides = [summarise(_values(side, test_set, criterion.metric)) for side in (results, against)]
+    if sides[0] is None or sides[1] is None:
+        return 0.0
+    return standard_error(sides[0], sides[1].sd, sides[1].n, _sentences(criterion, results, test_set))
+
+
+def _sentences(criterion: CriterionConfig, results: Sequence[TrialResult], test_set: str) -> int | None:
+    """How many a share of sentences is of; None for other scores."""
+    found = [item for result in results if (item := score(result, test_set, criterion.metric)) is not None]
+    return found[0].n if found and criterion.metric in PROPORTIONS else None
 
 
 def _interval(
@@ -156,11 +208,10 @@ def _interval(
 ) -> tuple[float, float]:
     target = published(config, results[0].trial.place, test_set, criterion.metric) if results else None
     assert target is not None, "ablation_rules.check lets `within` through only with a published value"
-    found = [item for result in results if (item := score(result, test_set, criterion.metric)) is not None]
-    own = summarise([item.value for item in found])
+    own = summarise(_values(results, test_set, criterion.metric))
     if own is None:
         return target.value, margin
-    sentences = found[0].n if criterion.metric in PROPORTIONS else None
+    sentences = _sentences(criterion, results, test_set)
     return target.value, tolerance(standard_error(own, target.spread, target.n, sentences), margin)
 
 

@@ -14,13 +14,19 @@ from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.experiments.ablation import expand, override
 from seq2seq_lightning.experiments.ablation_config import (
     AblationConfig,
+    ComparisonConfig,
     CriterionConfig,
     DecodingRowConfig,
+    Design,
+    LeftOutConfig,
     PublishedCellConfig,
     PublishedConfig,
     RowConfig,
+    Statistic,
     cells,
+    partners,
     published,
+    selects,
 )
 from seq2seq_lightning.experiments.ablation_rules import check
 
@@ -63,6 +69,59 @@ def test_axes_alone_make_a_table() -> None:
         ["experiment=scan", "model.encoder.layers=1", "seed=0"],
         ["experiment=scan", "model.encoder.layers=2", "seed=0"],
     ]
+
+
+AXES: dict[str, list[Any]] = {"depth": [2, 1, 4], "cell": ["gru", "lstm"]}
+
+
+def test_one_factor_at_a_time_goes_from_the_first_values_along_each_axis() -> None:
+    made = config(rows=[], axes=AXES, design=Design.one_factor)
+    assert [dict(cell.axes) for cell in cells(made)] == [
+        {"depth": 2, "cell": "gru"},
+        {"depth": 1, "cell": "gru"},
+        {"depth": 4, "cell": "gru"},
+        {"depth": 2, "cell": "lstm"},
+    ]
+    assert len(cells(config(rows=[], axes=AXES))) == 6
+    assert len(expand(made)) == 4 * 2
+
+
+def test_with_one_factor_at_a_time_axes_that_are_not_named_stand_at_their_base() -> None:
+    made = config(rows=[], axes=AXES, design=Design.one_factor)
+    chosen = [str(cell) for cell in cells(made) if selects(made, cell, None, {"depth": 2}, None)]
+    assert chosen == ["depth=2, cell=gru"]
+    assert sum(selects(made, cell, None, {}, None) for cell in cells(made)) == 4
+    full = config(rows=[], axes=AXES)
+    assert sum(selects(full, cell, None, {"depth": 2}, None) for cell in cells(full)) == 2
+
+
+def test_combinations_that_are_left_out_are_not_trained() -> None:
+    made = config(axes=AXES, leave_out=[LeftOutConfig("left", {"cell": "lstm"}), LeftOutConfig(None, {"depth": 4})])
+    assert [str(cell) for cell in cells(made)] == [
+        "left, depth=2, cell=gru",
+        "left, depth=1, cell=gru",
+        "jump, depth=2, cell=gru",
+        "jump, depth=2, cell=lstm",
+        "jump, depth=1, cell=gru",
+        "jump, depth=1, cell=lstm",
+    ]
+
+
+def test_a_comparison_sets_cells_against_those_that_differ_in_what_it_names_alone() -> None:
+    decodings = [DecodingRowConfig("greedy"), DecodingRowConfig("beam")]
+    made = config(axes={"cell": ["gru", "lstm"]}, decodings=decodings)
+
+    def pairs(**asked: Any) -> list[str]:
+        return [f"{one} - {other}" for one, other in partners(made, ComparisonConfig(**asked))]
+
+    assert pairs(minus="jump", decoding="beam") == [
+        "left, cell=gru, beam - jump, cell=gru, beam",
+        "left, cell=lstm, beam - jump, cell=lstm, beam",
+    ]
+    assert pairs(row="left", where={"cell": "lstm"}, minus_decoding="greedy") == [
+        "left, cell=lstm, beam - left, cell=lstm, greedy"
+    ]
+    assert len(pairs(minus_where={"cell": "gru"})) == 4
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -133,7 +192,7 @@ ROW: dict[str, Any] = {"row": "left", "metric": "exact_match"}
             {"criteria": [CriterionConfig(**ROW, minus="jmp", at_least=1.0)]},
             r"criteria\[0\]\.minus\.row='jmp' is not a row of the table\. Did you mean 'jump'",
         ),
-        ({"criteria": [CriterionConfig(**ROW)]}, r"criteria\[0\] has no bound\. Set at_least, at_most or within"),
+        ({"criteria": [CriterionConfig(**ROW)]}, r"criteria\[0\] has no bound\. Set at_least, at_most, within or"),
         (
             {"criteria": [CriterionConfig(**{**ROW, "metric": "bleu"}, at_least=1.0)]},
             r"criteria\[0\]\.metric='bleu' is not in ablation\.metrics",
@@ -153,6 +212,32 @@ ROW: dict[str, Any] = {"row": "left", "metric": "exact_match"}
         (
             {"criteria": [CriterionConfig(**ROW, test_set="tst", at_least=1.0)]},
             r"criteria\[0\]\.test_set='tst' is not in ablation\.test_sets\. Did you mean 'test'",
+        ),
+        (
+            {"criteria": [CriterionConfig(**ROW, clear_by=2.0)]},
+            r"criteria\[0\]\.clear_by is about a difference of means",
+        ),
+        (
+            {"criteria": [CriterionConfig(metric="exact_match", statistic=Statistic.spearman, at_least=0.9)]},
+            r"spearman needs at least three cells, each with a published exact_match, but 0 of the 2 selected have one",
+        ),
+        (
+            {"criteria": [CriterionConfig(**ROW, minus_decoding="bem", at_least=1.0)]},
+            r"criteria\[0\]\.minus\.decoding='bem' is not a decoding of the table",
+        ),
+        ({"design": Design.one_factor}, r"ablation\.design=one_factor goes along axes, but ablation\.axes is empty"),
+        ({"design": "some"}, r"ablation\.design='some' is unknown"),
+        ({"leave_out": [LeftOutConfig()]}, r"leave_out\[0\] names neither row nor where"),
+        ({"leave_out": [LeftOutConfig("lef")]}, r"leave_out\[0\]\.row='lef' is not a row of the table. Did you mean"),
+        ({"comparisons": [ComparisonConfig(row="left")]}, r"comparisons\[0\] sets nothing against anything"),
+        ({"comparisons": [ComparisonConfig(minus="jum")]}, r"comparisons\[0\]\.minus\.row='jum' is not a row"),
+        (
+            {"comparisons": [ComparisonConfig(row="left", minus="left")]},
+            r"comparisons\[0\] finds no two cells of the table that differ",
+        ),
+        (
+            {"comparisons": [ComparisonConfig(minus="left", metric="bleu")]},
+            r"comparisons\[0\]\.metric='bleu' is not in ablation\.metrics",
         ),
         ({"criteria": [CriterionConfig(**ROW, within=2.0)]}, r"criteria\[0\]\.within needs one cell with a published"),
     ],
