@@ -10,6 +10,7 @@ from enum import Enum
 
 from seq2seq_lightning.data.bucketing import BatchingConfig
 from seq2seq_lightning.data.example import Pair, Stream
+from seq2seq_lightning.data.tasks.concatenation import joined
 from seq2seq_lightning.data.tasks.reading import BadLine, text_of
 from seq2seq_lightning.data.tasks.task import DataConfig
 from seq2seq_lightning.errors import ConfigurationError, DataError
@@ -28,7 +29,7 @@ class Policy(Enum):
 class BadInputConfig:
     """What to do with a line that has a problem: stop, or leave its pair out and count it.
 
-    Files that are missing, empty, damaged or of unequal length are always errors.
+    Files that are missing, empty or damaged are always errors.
     """
 
     empty: Policy = Policy.error  # a side without anything but blanks
@@ -36,6 +37,15 @@ class BadInputConfig:
     invalid_utf8: Policy = Policy.error
     column_count: Policy = Policy.error  # a line of a table with more or fewer columns than the first
     nul: Policy = Policy.error  # a NUL byte
+    unpaired: Policy = Policy.error  # a line of the longer of two files, behind the end of the shorter
+    not_json: Policy = Policy.error  # a line that is no JSON object, or one with a key twice
+    missing_key: Policy = Policy.error  # a record without a key that is read
+    wrong_type: Policy = Policy.error  # a value that is neither text nor, where there may be several, a list of texts
+    too_short: Policy = Policy.error  # a line with nothing to continue, or no continuation
+
+
+ALWAYS_IDENTIFYING = ("empty", "over_long", "invalid_utf8", "column_count", "nul")  # the others where they skip
+SPLITS = ("train", "val", "test")
 
 
 class LengthUnit(Enum):
@@ -54,17 +64,44 @@ class FilesConfig(DataConfig):
     max_length: int = 0
     length_unit: LengthUnit = LengthUnit.words
     bad_input: BadInputConfig = field(default_factory=BadInputConfig)
+    # so many consecutive pairs become one, for length studies: lines are checked first, then joined; 1 = none
+    concatenate: int = 1
+    # where they do: train, val, test (every test set), test.<name>
+    concatenate_splits: list[str] = field(default_factory=lambda: list(SPLITS))
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.concatenate < 1:
+            raise ConfigurationError(f"`data.concatenate` is {self.concatenate}; set it to 1 (none is joined) or more.")
+        if self.concatenate == 1 and self.concatenate_splits != list(SPLITS):
+            raise ConfigurationError(
+                f"`data.concatenate_splits={self.concatenate_splits}` changes nothing, because `data.concatenate=1` "
+                "joins no pairs. Set `data.concatenate=2` or more, or leave the splits out."
+            )
+        if not self.concatenate_splits:
+            raise ConfigurationError(
+                f"`data.concatenate_splits=[]` leaves `data.concatenate={self.concatenate}` without a split. "
+                "Name one, or set `data.concatenate=1`."
+            )
         if self.max_length < 0:
             raise ConfigurationError(f"`data.max_length` is {self.max_length}; set it to 0 (any length) or more.")
 
     def reading_identity(self) -> dict[str, str]:
         """What of the configuration decides which lines are read."""
-        policies = {f"bad_input.{reason}": policy.value for reason, policy in asdict(self.bad_input).items()}
+        policies = {
+            f"bad_input.{reason}": policy.value
+            for reason, policy in asdict(self.bad_input).items()
+            if reason in ALWAYS_IDENTIFYING or policy is Policy.skip
+        }
         lengths = {"max_length": str(self.max_length), "length_unit": self.length_unit.value}
-        return {"task": self.name, "reader": str(READER_VERSION)} | lengths | policies
+        splits = " ".join(sorted(set(self.concatenate_splits)))
+        joined = {"concatenate": f"{self.concatenate} in {splits}"} if self.concatenate > 1 else {}
+        return {"task": self.name, "reader": str(READER_VERSION)} | lengths | policies | joined
+
+    def joined_in(self, split: str) -> int:
+        """How many consecutive pairs of a split (``train``, ``val``, ``test.<name>``) become one."""
+        named = {split, split.partition(".")[0]} & set(self.concatenate_splits)
+        return self.concatenate if named else 1
 
 
 Makers = Callable[[], Iterable[Callable[[], Pair]]]  # begins anew at the first line at each call
@@ -75,12 +112,13 @@ class Sieve:
 
     def __init__(self, config: FilesConfig, split: str) -> None:
         self.config = config
-        self.split = split
+        self.split = split.replace(".", "/")
+        self.joins = config.joined_in(split)
         self.skipped: Counter[str] = Counter()  # "<split>/<reason>" → pairs
 
     def pairs(self, makers: Makers, files: str) -> list[Pair]:
         """The pairs whose making meets no bad line, all in memory; files: their names, for messages."""
-        kept = list(self._good(makers(), self._leave_out))
+        kept = list(self._walk(makers(), self._leave_out))
         self._check_count(len(kept), files)
         return kept
 
@@ -90,9 +128,13 @@ class Sieve:
         A first walk is made here, so that what is wrong with a line is said before anything begins; it alone counts
         what is left out.
         """
-        count = sum(1 for _ in self._good(makers(), self._leave_out))
+        count = sum(1 for _ in self._walk(makers(), self._leave_out))
         self._check_count(count, files)
-        return Stream(lambda: self._good(makers(), self._refuse), count, files)
+        return Stream(lambda: self._walk(makers(), self._refuse), count, files)
+
+    def _walk(self, makers: Iterable[Callable[[], Pair]], bad: Callable[[BadLine], None]) -> Iterator[Pair]:
+        good = self._good(makers, bad)
+        return good if self.joins == 1 else joined(good, self.joins)
 
     @staticmethod
     def _good(makers: Iterable[Callable[[], Pair]], bad: Callable[[BadLine], None]) -> Iterator[Pair]:
@@ -114,7 +156,10 @@ class Sieve:
 
     def text(self, raw: bytes, where: str, side: str) -> str:
         """The text of one side, checked: neither empty nor too long; where: ``file:line``."""
-        text = text_of(raw, where)
+        return self.checked(text_of(raw, where), where, side)
+
+    def checked(self, text: str, where: str, side: str) -> str:
+        """The text of one side, which is neither empty nor too long."""
         if not text.strip():
             raise BadLine("empty", f"{where}: the {side} is empty. Remove the pair or write the missing text.")
         limit, unit = self.config.max_length, self.config.length_unit

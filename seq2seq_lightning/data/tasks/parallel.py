@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
 from typing import Any
 
-from seq2seq_lightning.data.example import Corpus, Pair
-from seq2seq_lightning.data.tasks.files import FilesConfig, Sieve, check_test_names
-from seq2seq_lightning.data.tasks.reading import content_hash, count_lines, raw_lines
-from seq2seq_lightning.data.tasks.task import Task
+from seq2seq_lightning.data.example import Pair
+from seq2seq_lightning.data.tasks.files import FilesConfig, Policy, Sieve, check_test_names
+from seq2seq_lightning.data.tasks.files_task import FilesTask, Maker
+from seq2seq_lightning.data.tasks.reading import BadLine, content_hash, count_lines, raw_lines
 from seq2seq_lightning.errors import ConfigurationError, DataError, nearest
 
 SIDES = ("source", "target")
@@ -48,29 +47,41 @@ class ParallelConfig(FilesConfig):
         return self.val is not None and bool(self.val.source or self.val.target)
 
 
-class ParallelTask(Task):
+class ParallelTask(FilesTask):
     """Streams both files of each split side by side."""
 
     config: ParallelConfig
+    files: Mapping[str, FilePair]
 
-    def __init__(self, config: ParallelConfig) -> None:
-        super().__init__(config)
-        self.files = _given(config)
+    def given(self) -> Mapping[str, FilePair]:
+        """The files of each split, under ``train``, ``val`` and ``test.<name>``."""
+        config = self.config
+        check_test_names(config.test)
+        files = {"train": config.train}
+        if config.val is not None and (config.val.source or config.val.target):
+            files["val"] = config.val
+        files |= {f"test.{name}": pair for name, pair in config.test.items()}
+        missing = [f"data.{split}.{side}" for split in files for side in SIDES if not getattr(files[split], side)]
+        if missing:
+            example = " ".join(f"{key}=corpus.{'en' if key.endswith('source') else 'de'}" for key in missing)
+            raise ConfigurationError(f"`data=parallel` needs {', '.join(missing)}. For example: {example}")
+        return files
 
-    def read(self) -> Corpus:
-        """Every split; a pair with a bad line on either side is an error or left out, as `data.bad_input` says."""
-        skipped: Counter[str] = Counter()
-        splits: dict[str, list[Pair]] = {}
-        for split, files in self.files.items():
-            sieve = Sieve(self.config, split.replace(".", "/"))
-            makers, names = partial(_makers, sieve, files, f"data.{split}"), f"{files.source}, {files.target}"
-            if split == "train":
-                train = sieve.stream(makers, names)
+    def named(self, split: str) -> str:
+        """See ``FilesTask.named``."""
+        return f"{self.files[split].source}, {self.files[split].target}"
+
+    def makers(self, split: str, sieve: Sieve) -> Iterator[Maker]:
+        """One maker of a pair per line; files that do not end together are an error, or the rest is left out."""
+        files, keys = self.files[split], {side: f"data.{split}.{side}" for side in SIDES}
+        lines = zip_longest(raw_lines(files.source, keys["source"]), raw_lines(files.target, keys["target"]))
+        for number, (source, target) in enumerate(lines, start=1):
+            if source is None or target is None:
+                if self.config.bad_input.unpaired is Policy.error:
+                    raise _unequal(files, split, number)
+                yield partial(_without_partner, files.source if target is None else files.target, number)
             else:
-                splits[split] = sieve.pairs(makers, names)
-            skipped += sieve.skipped
-        test = {name: splits[f"test.{name}"] for name in self.config.test}
-        return Corpus(train, splits.get("val"), test, dict(skipped))
+                yield partial(_pair, sieve, files, number, source, target)
 
     def identity(self) -> dict[str, str]:
         """The content of every file, `train.source` and so on, and how lines are chosen."""
@@ -96,32 +107,17 @@ def _file_pair(name: str, value: Any) -> FilePair:
     return FilePair(**value)
 
 
-def _given(config: ParallelConfig) -> dict[str, FilePair]:
-    """The files of each split, under ``train``, ``val`` and ``test.<name>``."""
-    check_test_names(config.test)
-    files = {"train": config.train}
-    if config.val is not None and (config.val.source or config.val.target):
-        files["val"] = config.val
-    files |= {f"test.{name}": pair for name, pair in config.test.items()}
-    missing = [f"data.{split}.{side}" for split in files for side in SIDES if not getattr(files[split], side)]
-    if missing:
-        example = " ".join(f"{key}=corpus.{'en' if key.endswith('source') else 'de'}" for key in missing)
-        raise ConfigurationError(f"`data=parallel` needs {', '.join(missing)}. For example: {example}")
-    return files
+def _unequal(files: FilePair, split: str, number: int) -> DataError:
+    counts = [count_lines(getattr(files, side), f"data.{split}.{side}") for side in SIDES]
+    return DataError(
+        f"{files.source} has {counts[0]} lines but {files.target} has {counts[1]}; line n of one belongs to line n of "
+        f"the other, and line {number} has no partner. Align the files of `data.{split}`; if they differ at their end "
+        "only, `data.bad_input.unpaired=skip` leaves such lines out and counts them."
+    )
 
 
-def _makers(sieve: Sieve, files: FilePair, key: str) -> Iterator[Callable[[], Pair]]:
-    """One maker of a pair per line; the files must end together."""
-    keys = {side: f"{key}.{side}" for side in SIDES}
-    lines = zip_longest(raw_lines(files.source, keys["source"]), raw_lines(files.target, keys["target"]))
-    for number, (source, target) in enumerate(lines, start=1):
-        if source is None or target is None:
-            counts = [count_lines(getattr(files, side), keys[side]) for side in SIDES]
-            raise DataError(
-                f"{files.source} has {counts[0]} lines but {files.target} has {counts[1]}; line n of one belongs to "
-                f"line n of the other, and line {number} has no partner. Align the files of `{key}`."
-            )
-        yield partial(_pair, sieve, files, number, source, target)
+def _without_partner(file: str, number: int) -> Pair:
+    raise BadLine("unpaired", f"{file}:{number}: no line of the other file belongs to it. Align the files.")
 
 
 def _pair(sieve: Sieve, files: FilePair, number: int, source: bytes, target: bytes) -> Pair:

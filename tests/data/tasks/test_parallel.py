@@ -72,6 +72,22 @@ def test_unequal_line_counts_name_both_files_and_the_first_line_without_partner(
         read(write(b"a\n", b"x\ny\nz\nw\n"))
 
 
+def test_lines_without_a_partner_may_be_left_out_and_are_counted(write):
+    corpus = read(write(b"a\n", b"x\ny\nz\n"), bad_input=skipping("unpaired"))
+    assert (corpus.train, corpus.skipped) == ([Pair.of("a", "x")], {"train/unpaired": 2})
+
+
+def test_policies_that_came_later_leave_the_identity_as_it_was(write):
+    files = write(b"a\n", b"x\n")
+    identity = build_task(ParallelConfig(train=files)).identity()
+    assert sorted(key for key in identity if key.startswith("bad_input.")) == [
+        *("bad_input.column_count", "bad_input.empty", "bad_input.invalid_utf8", "bad_input.nul"),
+        "bad_input.over_long",
+    ]
+    later = build_task(ParallelConfig(train=files, bad_input=skipping("unpaired"))).identity()
+    assert later == identity | {"bad_input.unpaired": "skip"}
+
+
 BAD_LINES = {
     "empty": (b"a\n \nc\n", r"train.en:2: the source is empty. Remove the pair"),
     "invalid_utf8": (b"a\nb\xffb\nc\n", r"train.en:2: invalid UTF-8, byte 0xff at byte 2 of the line. Save the file"),

@@ -101,3 +101,50 @@ def test_the_config_is_a_structured_config(write):
     built = OmegaConf.to_object(config)
     assert isinstance(built, TsvConfig)
     assert (built.test, built.val, built.reference_columns) == ({"news": "x.tsv"}, None, [2, 3])
+
+
+HEADED = "lemma\tpos\tform\tother\na\tN\tx\tx1\nb\tV\ty\t\n"
+
+
+def test_columns_are_chosen_by_name(write):
+    named = {"source_column": "lemma", "target_column": "form", "reference_columns": ["other"]}
+    corpus = read(write(HEADED), test={"news": write(HEADED, "news.tsv")}, **named)
+    assert corpus.train == [Pair.of("a", "x"), Pair.of("b", "y")]
+    assert corpus.test["news"] == [Pair("a", "x", ("x", "x1")), Pair.of("b", "y")]
+    assert read(write(HEADED), source_column="lemma", target_column=2).train == corpus.train
+    assert read(write(HEADED), header=True, target_column=2).train == corpus.train
+
+
+def test_names_of_columns_are_looked_up_in_each_file(write):
+    swapped = write("form\tlemma\nz\tc\n", "news.tsv")
+    corpus = read(write(HEADED), test={"news": swapped}, source_column="lemma", target_column="form")
+    assert corpus.test["news"] == [Pair.of("c", "z")]
+
+
+def test_a_name_that_no_column_or_more_than_one_has_is_refused(write):
+    with pytest.raises(DataError, match=r"train.tsv:1: no column has the name 'lema'. Did you mean 'lemma'"):
+        read(write(HEADED), source_column="lema")
+    with pytest.raises(DataError, match=r"train.tsv:1: 2 columns have the name 'a'.*by its number"):
+        read(write("a\ta\tb\nx\ty\tz\n"), source_column="a", target_column="b")
+    with pytest.raises(DataError, match=r"train.tsv:1: lemma, 0 are not all columns of their own"):
+        read(write(HEADED), source_column="lemma", target_column=0)
+    with pytest.raises(DataError, match=r"no pairs to read for `train` \(no lines\)"):
+        read(write("a\tb\n"), header=True)
+
+
+def test_the_header_counts_for_the_identity(write):
+    table = write(HEADED)
+    identities = [
+        build_task(TsvConfig(train=table, **options)).identity()
+        for options in ({}, {"header": True}, {"source_column": "lemma"}, {"source_column": "pos"})
+    ]
+    assert len({tuple(sorted(identity.items())) for identity in identities}) == 4
+    assert "header" not in identities[0]
+
+
+def test_columns_by_name_travel_through_a_structured_config():
+    config = OmegaConf.structured(TsvConfig)
+    config.merge_with_dotlist(["train=x.tsv", "source_column=lemma", "reference_columns=[other,3]"])
+    built = OmegaConf.to_object(config)
+    assert isinstance(built, TsvConfig)
+    assert built.columns == ["lemma", 1, "other", 3]
