@@ -4,8 +4,8 @@
 
 PROGRAMS.toml holds one table per program: the `command` to run (a string for the shell, environment variables
 allowed) and the labels `beside` which it is put, each with the ratio aimed at. A program tells its rate either as
-`seq2seq-benchmark` does, in the file that `{output}` in its command stands for, or by a line `RESULT {…}` with `tok_s`,
-target tokens per second.
+`seq2seq-benchmark` does, in the file that `{output}` in its command stands for, or by a line `RESULT {…}`: `tok_s`,
+target tokens per second, of a training; `sent_s`, sentences per second, where the file says `rate = "sent_s"`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MARK = "RESULT "
+RATES = {"tok_s": "target tokens/s", "sent_s": "sentences/s"}
 
 
 @dataclass
@@ -31,9 +32,11 @@ class Program:
     label: str
     command: str
     beside: dict[str, float] = field(default_factory=dict)  # label → the ratio aimed at
+    rate: str = "tok_s"
     rates: list[float] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)  # of the measured matrix-product peak, where told
     memory: float | None = None  # MiB at its highest
+    told: dict[str, float] = field(default_factory=dict)  # what else is worth a column
 
     def run(self, folder: Path) -> None:
         """Once; stops everything with the program's own words where it fails."""
@@ -56,7 +59,8 @@ class Program:
         if not told:
             sys.exit(f"{self.label} told no rate:\n{printed[-2000:]}")
         figures = json.loads(told[-1].removeprefix(MARK))
-        self.rates.append(figures["tok_s"])
+        self.rates.append(figures[self.rate])
+        self.told = {key: figures[key] for key in ("mean_len", "bleu") if key in figures}
         self.memory = figures.get("peak_rss_mib")
 
 
@@ -81,7 +85,10 @@ def main() -> None:
 def read(path: Path, only: list[str] | None) -> dict[str, Program]:
     """The programs of a file, in its order."""
     entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    chosen = {label: Program(label, entry["command"], entry.get("beside", {})) for label, entry in entries.items()}
+    rate = entries.pop("rate", "tok_s")
+    chosen = {
+        label: Program(label, entry["command"], entry.get("beside", {}), rate) for label, entry in entries.items()
+    }
     unknown = [label for label in only or [] if label not in chosen]
     if unknown:
         sys.exit(f"no program is named {', '.join(unknown)}; there are {', '.join(chosen)}")
@@ -90,9 +97,10 @@ def read(path: Path, only: list[str] | None) -> dict[str, Program]:
 
 def table(programs: dict[str, Program]) -> str:
     """Medians with their range, and the median of the ratios of the rounds."""
+    rate = RATES[next(iter(programs.values())).rate]
     lines = [
-        "| | target tokens/s, median (range) | share of peak | peak MiB | ratio, median (range) |",
-        "|---|---:|---:|---:|---|",
+        f"| | {rate}, median (range) | share of peak | length | BLEU | peak MiB | ratio, median (range) |",
+        "|---|---:|---:|---:|---:|---:|---|",
     ]
     for program in programs.values():
         rate = f"{statistics.median(program.rates):,.0f} ({min(program.rates):,.0f}–{max(program.rates):,.0f})"
@@ -101,7 +109,8 @@ def table(programs: dict[str, Program]) -> str:
         ratios = "; ".join(
             comparison(program, programs[label], aim) for label, aim in program.beside.items() if label in programs
         )
-        lines.append(f"| {program.label} | {rate} | {share} | {memory} | {ratios} |")
+        length, bleu = (program.told.get(key, "") for key in ("mean_len", "bleu"))
+        lines.append(f"| {program.label} | {rate} | {share} | {length} | {bleu} | {memory} | {ratios} |")
     return "\n".join(lines) + "\n"
 
 

@@ -17,6 +17,13 @@ def aligned_size(vocab: int) -> int:
     return vocab if vocab < ALIGNED_FROM else -(-vocab // ALIGNED) * ALIGNED
 
 
+def is_ready(rows: Tensor, weight: Tensor) -> bool:
+    """Whether the product is of these numbers as they are, and autocast, where it is on, would cast neither."""
+    device = rows.device.type
+    wanted = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else rows.dtype
+    return rows.dtype is weight.dtype is wanted
+
+
 @torch.no_grad()
 def aligned_logits(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """rows · weightᵀ + bias, without gradient; -inf behind the vocabulary, which argmax and softmax ignore.

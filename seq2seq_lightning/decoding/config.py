@@ -17,6 +17,13 @@ class ForcedLength(StrEnum):
     reference = "reference"  # as many labels as the reference, to study length apart from content
 
 
+class SearchPrecision(StrEnum):
+    """The numbers a search computes with."""
+
+    as_trained = "as_trained"  # those of the weights
+    bf16 = "bf16"  # weights, states and products in bfloat16; log-probabilities and scores in float32
+
+
 @dataclass
 class DecodingConfig:
     """Settings all searches share. Lengths count labels: the tokens and, if there is one, `eos`."""
@@ -33,6 +40,7 @@ class DecodingConfig:
     banned: list[str] = field(default_factory=list)  # words or phrases never written, as the target side cuts them
     replace_unknown: ReplaceUnknown = ReplaceUnknown.none  # none | copy: the source word that attention looked at
     batch_size: int = 128  # sentences searched at once
+    precision: SearchPrecision = SearchPrecision.as_trained  # as_trained (float32 or float64) | bf16
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run, all of it at once."""

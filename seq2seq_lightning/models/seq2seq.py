@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from seq2seq_lightning.aligned import aligned_logits
+from seq2seq_lightning.aligned import aligned_logits, is_ready
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.models.attention import build_attention
 from seq2seq_lightning.models.bridges import build_bridge
@@ -183,7 +183,7 @@ class Seq2Seq(nn.Module):
     def _logits(self, readout: Tensor) -> Tensor:
         """readout: (rows, size). Returns (rows, vocab), or in aligned rows with -inf behind the vocabulary."""
         layer = self.output_layer
-        if torch.is_grad_enabled() or torch.is_autocast_enabled(readout.device.type):
+        if torch.is_grad_enabled() or not is_ready(readout, layer.weight):
             return layer(readout)
         return aligned_logits(readout, layer.weight, layer.bias)
 

@@ -15,7 +15,7 @@ from seq2seq_lightning.decoding.protocol import Hypothesis
 from seq2seq_lightning.losses import perplexity
 from seq2seq_lightning.metrics import MetricsConfig, Score, buckets, score_corpus
 from seq2seq_lightning.training.quality import SearchQuality, search_quality, widest_beam
-from seq2seq_lightning.training.searching import Losses, OnProgress, Searched, Searcher, SplitRequest
+from seq2seq_lightning.training.searching import Losses, OnProgress, Reading, Searched, Searcher, SplitRequest
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Evaluator(Searcher):
             if error is not None:
                 evaluations.append(error)
                 continue
-            evaluation = self._evaluation(pairs, split, each, losses[decoding.batch_size], metrics)
+            evaluation = self._evaluation(pairs, split, each, losses[Reading.of(decoding)], metrics)
             if best is not None and quality is not None:
                 told = self._quality(pairs, split, decoding, quality, each, best, metrics)
                 evaluation = replace(evaluation, quality=told)

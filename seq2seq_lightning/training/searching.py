@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from seq2seq_lightning.data.batch import Batch
 from seq2seq_lightning.data.example import EncodedSplit, Pair, encode_split
 from seq2seq_lightning.data.loader import EvaluationLoader
 from seq2seq_lightning.decoding import DecodingConfig, ForcedLength, Requests, search
+from seq2seq_lightning.decoding.config import SearchPrecision
 from seq2seq_lightning.decoding.protocol import Details, Hypothesis, SpecialIds
 from seq2seq_lightning.decoding.trace import traced
 from seq2seq_lightning.metrics import MetricsConfig
@@ -61,6 +63,7 @@ class Searched:
 class _Begun:
     """A batch whose sources have been read."""
 
+    model: Seq2Seq | EnsembleModel  # that has read them
     batch: Batch
     memory: Any
     state: Any
@@ -73,6 +76,18 @@ class Losses:
 
     forced: Tensor
     free: Tensor
+
+
+class Reading(NamedTuple):
+    """What decodings have in common that share one reading of the sources."""
+
+    batch_size: int
+    precision: SearchPrecision
+
+    @classmethod
+    def of(cls, decoding: DecodingConfig) -> Reading:
+        """The one that a decoding needs."""
+        return cls(decoding.batch_size, decoding.precision)
 
 
 @contextmanager
@@ -140,36 +155,48 @@ class Searcher:
         on_progress: OnProgress | None = None,
         asked: SplitRequest | None = None,
         with_losses: bool = False,
-    ) -> tuple[list[Searched], dict[int, Losses]]:
+    ) -> tuple[list[Searched], dict[Reading, Losses]]:
         """What each decoding finds, each batch of sources read once for all that search as many sentences at once.
 
         So nothing that a decoding finds depends on which others there are: they share the encoder's output, and batches
         are those it would have alone. One that raises is left out of the rest. With losses: those of the targets, from
-        the same reading, by batch size.
+        the same reading.
         """
         asked = asked or SplitRequest()
         found = [Searched([[] for _ in range(len(split))]) for _ in decodings]
-        losses: dict[int, Losses] = {}
+        losses: dict[Reading, Losses] = {}
         done, total = 0, len(split) * len(decodings)
         with evaluating(self.model):
-            for size in dict.fromkeys(decoding.batch_size for decoding in decodings):
-                chosen = [(each, own) for each, own in zip(found, decodings, strict=True) if own.batch_size == size]
+            for reading in dict.fromkeys(Reading.of(decoding) for decoding in decodings):
+                chosen = [own for own in zip(found, decodings, strict=True) if Reading.of(own[1]) == reading]
                 if with_losses:
-                    losses[size] = Losses(*(torch.zeros(len(split), dtype=torch.float64) for _ in range(2)))
-                for batch in self.batches(split, size):
-                    start = time.perf_counter()
-                    memory, state = self.model.start(batch.source, batch.source_lengths, batch.copy_ids)
-                    synchronise(self.device)
-                    reading = time.perf_counter() - start
-                    begun = _Begun(batch, memory, state, reading)
-                    for each, decoding in chosen:
-                        self._search_batch(begun, decoding, asked, each)
-                        done += len(batch)
-                        if on_progress is not None:
-                            on_progress(done, total)
-                    if with_losses:
-                        self._add_losses(begun, losses[size])
+                    losses[reading] = Losses(*(torch.zeros(len(split), dtype=torch.float64) for _ in range(2)))
+                with self._in_precision(reading.precision) as model:
+                    for batch in self.batches(split, reading.batch_size):
+                        begun = self._begin(model, batch)
+                        for each, decoding in chosen:
+                            self._search_batch(begun, decoding, asked, each)
+                            done += len(batch)
+                            if on_progress is not None:
+                                on_progress(done, total)
+                        if with_losses:
+                            self._add_losses(begun, losses[reading])
         return found, losses
+
+    @contextmanager
+    def _in_precision(self, precision: SearchPrecision) -> Iterator[Seq2Seq | EnsembleModel]:
+        """The model itself, or a copy whose weights are rounded once; what a cell computes in more, it goes on to."""
+        if precision is SearchPrecision.as_trained:
+            yield self.model
+            return
+        with torch.autocast(self.device.type, torch.bfloat16):
+            yield copy.deepcopy(self.model).bfloat16()
+
+    def _begin(self, model: Seq2Seq | EnsembleModel, batch: Batch) -> _Begun:
+        start = time.perf_counter()
+        memory, state = model.start(batch.source, batch.source_lengths, batch.copy_ids)
+        synchronise(self.device)
+        return _Begun(model, batch, memory, state, time.perf_counter() - start)
 
     def _search_batch(self, begun: _Begun, decoding: DecodingConfig, asked: SplitRequest, found: Searched) -> None:
         """Search one batch whose sources have been read."""
@@ -179,7 +206,7 @@ class Searcher:
         try:
             requests = replace(asked.requests, banned=banned_ids(decoding.banned, self.target))
             hypotheses = search(
-                self.model,
+                begun.model,
                 begun.state,
                 begun.memory,
                 batch.source_lengths,
@@ -203,7 +230,7 @@ class Searcher:
             return
         if asked.trace:
             lengths = self.model.attended_lengths(batch.source_lengths).tolist()
-            hypotheses = traced(self.model, begun.state, begun.memory, hypotheses, self.ids, asked.trace, lengths)
+            hypotheses = traced(begun.model, begun.state, begun.memory, hypotheses, self.ids, asked.trace, lengths)
         if replaces_unknown(decoding):
             sources = [asked.source(row) for row in rows]
             hypotheses = words_copied(hypotheses, sources, self.copying, self.ids, asked.details.attention)
@@ -214,5 +241,5 @@ class Searcher:
     def _add_losses(self, begun: _Begun, losses: Losses) -> None:
         batch = begun.batch
         for free_running, sums in ((False, losses.forced), (True, losses.free)):
-            nll = sentence_nll(self.model, batch, begun.memory, begun.state, self.ids, free_running)
+            nll = sentence_nll(begun.model, batch, begun.memory, begun.state, self.ids, free_running)
             sums[batch.indices] = nll.double().cpu()

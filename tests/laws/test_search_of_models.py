@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from typing import Any
 
@@ -129,3 +130,18 @@ def test_the_smallest_beams_are_the_simpler_searches(choice: dict[str, Any]) -> 
     beam = found(model, batch, BeamConfig(beam_width=4, n_best=4, **STRICT), requests=UNSHARED)
     group = found(model, batch, DiverseBeamConfig(beam_width=4, n_best=4, groups=1, **STRICT), requests=UNSHARED)
     assert group == beam
+
+
+@EVERY
+def test_in_bfloat16_every_model_says_nearly_what_it_says_in_float32(choice: dict[str, Any]) -> None:
+    """bfloat16 has 8 significant bits: steps of 0.4 % in each number, a few of which come together here."""
+    batch, model = example(), build(configure(choice)).eval()
+    forced = {"forced_lengths": torch.full((len(batch.source),), 4), "with_token_log_probs": True}
+    exact = found(copy.deepcopy(model).float(), batch, GreedyConfig(), **forced)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = found(copy.deepcopy(model).bfloat16(), batch, GreedyConfig(), **forced)
+    assert [best[0].token_log_probs for best in exact] != [best[0].token_log_probs for best in rounded]
+    for (one,), (other,) in zip(exact, rounded, strict=True):
+        assert one.token_log_probs is not None and other.token_log_probs is not None
+        if one.tokens == other.tokens:  # else two were nearly equal
+            assert other.token_log_probs == pytest.approx(one.token_log_probs, abs=0.05)

@@ -18,6 +18,7 @@ from seq2seq_lightning.decoding import (
     NotANumberError,
     SampleConfig,
 )
+from seq2seq_lightning.decoding.config import SearchPrecision
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.metrics import MetricsConfig
 from seq2seq_lightning.trained import Trained
@@ -33,6 +34,7 @@ GRID: list[DecodingConfig] = [
         for alpha in (0.5, 1.0)
     ),
     GreedyConfig(**LIMIT, batch_size=8),
+    BeamConfig(**LIMIT, batch_size=5, precision=SearchPrecision.bf16),
 ]
 
 
@@ -63,6 +65,17 @@ def test_each_batch_is_read_once_for_all_searches_of_a_batch_size(trained: Train
     with mock.patch.object(trained.model, "start", counting):
         trained.score_each(pairs(), GRID)
     assert Counter(sizes) == {5: 3, 4: 2, 8: 2, 7: 1}  # 23 sentences in 5 batches of at most 5, in 3 of at most 8
+
+
+def test_bf16_is_a_reading_of_its_own_and_leaves_the_model_as_it_is(trained: Trained) -> None:
+    """Scores are float32 sums of what a model in bfloat16 says, and differ from those of float64 by its rounding."""
+    before = {name: value.clone() for name, value in trained.model.state_dict().items()}
+    exact, rounded = (trained.score(pairs(), BeamConfig(**LIMIT, precision=precision)) for precision in SearchPrecision)
+    assert all(torch.equal(before[name], value) for name, value in trained.model.state_dict().items())
+    found = [(one.score, other.score) for (one,), (other,) in zip(exact.hypotheses, rounded.hypotheses, strict=True)]
+    assert any(one != other for one, other in found)
+    assert all(other == pytest.approx(one, rel=0.1, abs=0.5) for one, other in found)
+    assert rounded.scores["perplexity"].value == pytest.approx(exact.scores["perplexity"].value, rel=0.05)
 
 
 def test_progress_counts_every_sentence_of_every_decoding(trained: Trained) -> None:
