@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from seq2seq_lightning.config import Config
+from seq2seq_lightning.crash_points import crash_point
 from seq2seq_lightning.data.example import Corpus, Pair
 from seq2seq_lightning.decoding import DecodingConfig
 from seq2seq_lightning.decoding.ensemble import Average
@@ -40,6 +41,7 @@ def score(job: Job, config: Config, corpus: Corpus) -> dict[str, Scores]:
             continue
         missing = [each for each in job.decodings() if not job.is_scored(each, name)]
         if missing:
+            crash_point("scoring begin")
             trained = trained or _load(job, config)
             found = _decode(trained, config, missing, name, pairs, job)
             for decoding, evaluation in zip(missing, found, strict=True):
@@ -116,6 +118,7 @@ def _decode(
     with tqdm(total=len(pairs) * searches, desc=f"decoding {name}", unit=" sentences", disable=quiet) as bar:
 
         def on_progress(done: int, total: int) -> None:
+            crash_point("scoring batch")
             bar.total = total
             bar.update(done - bar.n)
             write_progress(job.folder, f"decoding {name}", done, total)

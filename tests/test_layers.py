@@ -34,7 +34,7 @@ LINES = [
     "data models losses teacher_forcing decoding metrics",
     "text randomness experiments structure aligned",
     "plugins",
-    "errors",
+    "errors crash_points",
 ]
 
 # third-party package → the units (or single modules of them) that may import it; nobody else does
@@ -45,6 +45,8 @@ THIRD_PARTY = {
     "wandb": "training",
     "pandas": "reports",
     "matplotlib": "reports",
+    "jinja2": "reports",
+    "markupsafe": "reports",
     "rich": "reports commands",
     "scipy": "reports",
     "sacrebleu": "metrics.corpus",
@@ -52,12 +54,12 @@ THIRD_PARTY = {
     "rapidfuzz": "metrics.sequence metrics.sentence metrics.pairwise",
     "regex": "text",
     "sentencepiece": "text",
-    "tqdm": "commands scoring",
+    "tqdm": "commands scoring text",
     "numpy": "commands data decoding metrics.pairwise training",
     "torch": "commands recording throughput trained training "
     "data models losses teacher_forcing decoding randomness aligned",
 }
-DISTRIBUTIONS = {"hydra": "hydra-core"}  # where the name to install is not the name to import
+DISTRIBUTIONS = {"hydra": "hydra-core", "markupsafe": "jinja2"}  # where the name to install is not the name to import
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from seq2seq_lightning import crash_points
 from seq2seq_lightning.errors import DataError, UserError
 
 
@@ -32,12 +33,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     temporary = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        crash_points.writing(path, "before")
         with temporary.open("xb") as file:
-            yield file
+            yield crash_points.torn(file, path)
             file.flush()
             os.fsync(file.fileno())
+        crash_points.writing(path, "written")
         temporary.replace(path)
         _sync_folder(path.parent)
+        crash_points.writing(path, "after")
     except OSError as error:
         raise DataError(_write_problem(path, error)) from error
     finally:
@@ -76,7 +80,9 @@ def append_jsonl(path: Path, *rows: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
             _mend_last_line(file)
-            file.write(text.encode("utf-8"))
+            crash_points.writing(path, "before")
+            crash_points.torn(file, path).write(text.encode("utf-8"))
+        crash_points.writing(path, "after")
     except OSError as error:
         raise DataError(_write_problem(path, error)) from error
 
@@ -110,8 +116,9 @@ def lock(path: Path, blocking: bool = True) -> Iterator[None]:
         raise DataError(_write_problem(path, error)) from error
     try:
         _take(descriptor, path, blocking)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, _who().encode("utf-8"), 0)
+        with suppress(OSError):  # a full disk: the lock holds all the same, only its owner is not named
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, _who().encode("utf-8"), 0)
         yield
         os.ftruncate(descriptor, 0)
     finally:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seq2seq_lightning.crash_points import crash_point
 from seq2seq_lightning.errors import CheckpointError, DataError
 from seq2seq_lightning.experiments.files import read_json, write_json_durably
 
@@ -135,6 +136,7 @@ def prune(folder: Path, keep: int = 1, also: Collection[str] = ()) -> list[Path]
     doomed = [path for path in folder.glob("*.ckpt") if path.name not in names]
     doomed += list(folder.glob(".*.ckpt.*.tmp"))
     for path in doomed:
+        crash_point("checkpoint removal")
         path.unlink(missing_ok=True)
     return sorted(doomed)
 

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from seq2seq_lightning.errors import ConfigurationError
-from seq2seq_lightning.experiments.files import read_jsonl, write_text_durably
+from seq2seq_lightning.experiments.files import append_jsonl, read_jsonl, write_text_durably
 from seq2seq_lightning.experiments.record import HISTORY_NAME
 from seq2seq_lightning.training.settings import (
     CSVLoggerConfig,
@@ -70,9 +70,8 @@ class HistoryLogger(_FileLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append the entries."""
-        lines = [json.dumps({"global_step": step, "key": key, "value": float(value)}) for key, value in metrics.items()]
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in lines))
+        rows = [{"global_step": step, "key": key, "value": float(value)} for key, value in metrics.items()]
+        append_jsonl(self.path, *rows)
 
     @rank_zero_only
     def rewind(self, global_step: int) -> None:

@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
+from seq2seq_lightning import crash_points
 from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.experiments.files import write_json_durably
 from seq2seq_lightning.training.arithmetic import set_matmul_precision
@@ -34,6 +35,7 @@ from seq2seq_lightning.training.callbacks import (
 from seq2seq_lightning.training.checkpoint_average import average_checkpoints
 from seq2seq_lightning.training.checkpoint_index import last_checkpoint, read_index
 from seq2seq_lightning.training.checkpoint_io import DurableCheckpointIO
+from seq2seq_lightning.training.crash_callback import CrashPoints
 from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
 from seq2seq_lightning.training.devices import device_named
 from seq2seq_lightning.training.loggers import CSVLogger, HistoryLogger
@@ -82,6 +84,8 @@ def fit(
         callbacks.append(EarlyStopping(validation.config.patience, validation))
     if config.progress and sys.stderr.isatty():
         callbacks.append(ProgressBar())
+    if crash_points.is_armed():
+        callbacks.append(CrashPoints())
     newest = last_checkpoint(folder / "checkpoints")
     for logger in loggers:
         if isinstance(logger, HistoryLogger | CSVLogger):

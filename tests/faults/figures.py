@@ -1,0 +1,40 @@
+"""The figures of the fault suite: one row per scenario in a Markdown table, kept where SEQ2SEQ_FIGURES says."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+
+from seq2seq_lightning.experiments.files import lock, write_text_durably
+from seq2seq_lightning.experiments.record import git_state, installed_versions
+
+VARIABLE = "SEQ2SEQ_FIGURES"
+HEAD = """# Faults
+
+Runs that were disturbed, each continued by the same command until it was finished, and compared with an undisturbed
+one: weights, optimiser, averages, history, hypotheses and scores, bit for bit. Every run has dropout, ratio 0.5 with
+sampled tokens, two micro-batches per update, averaged weights, a plateau and early stopping. Written by
+`make test-slow` (tests/faults); what each row disturbs is said there.
+
+| scenario | loader workers | devices | disturbed | runs | identical | measured |
+|---|--:|--:|--:|--:|--:|---|
+"""
+
+
+def add(scenario: str, workers: str, devices: int, disturbed: int, runs: int, identical: int) -> None:
+    """Enter a row, or replace the one of this scenario; without SEQ2SEQ_FIGURES nothing is written."""
+    if not os.environ.get(VARIABLE):
+        return
+    path = Path(os.environ[VARIABLE])
+    commit, dirty = git_state(Path(__file__).parent)
+    versions = installed_versions(["torch"])
+    where = f"{time.strftime('%Y-%m-%d')}, {(commit or '?')[:7]}{'+' * bool(dirty)}, torch {versions.get('torch', '?')}"
+    row = f"| {scenario} | {workers} | {devices} | {disturbed} | {runs} | {identical} | {where}, {platform.machine()} |"
+    with lock(path.with_name(f".{path.name}.lock")):
+        rows = path.read_text("utf-8").splitlines() if path.exists() else []
+        rows = [
+            each for each in rows if each.startswith("| ") and not each.startswith(("| scenario |", f"| {scenario} |"))
+        ]
+        write_text_durably(path, HEAD + "\n".join(sorted([*rows, row])) + "\n")
