@@ -178,10 +178,11 @@ def _problems(config: Config) -> Iterator[str]:
         yield "validation.monitor is 'val/free_running_loss': set validation.free_running_loss=true."
     length = config.trainer.max_steps, config.trainer.max_epochs
     yield from length_problems(config.learning_rate, *length, config.data.has_validation)
-    if config.data.batching.size < config.trainer.devices * config.trainer.accumulate:
+    if config.data.batching.size < config.trainer.world_size * config.trainer.accumulate:
+        nodes = "trainer.nodes × " if config.trainer.nodes > 1 else ""
         yield (
-            f"data.batching.size is {config.data.batching.size}, less than trainer.devices × trainer.accumulate = "
-            f"{config.trainer.devices * config.trainer.accumulate}: some device would have nothing to do."
+            f"data.batching.size is {config.data.batching.size}, less than {nodes}trainer.devices × trainer.accumulate "
+            f"= {config.trainer.world_size * config.trainer.accumulate}: some device would have nothing to do."
         )
     yield from feeding_problems(
         config.teacher_forcing,

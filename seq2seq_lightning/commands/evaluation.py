@@ -29,7 +29,8 @@ def evaluation_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
     config = dict(record.config)
     config["decoding"] = to_plain(asked.decoding)
     config["metrics"] = _changed(config["metrics"], asked.metrics)
-    config["trainer"] = {**config["trainer"], "devices": 1, "threads": asked.threads}
+    alone = {"devices": 1, "nodes": 1, "rendezvous": None}
+    config["trainer"] = {**config["trainer"], **alone, "threads": asked.threads}
     width = getattr(asked.decoding, "beam_width", 1)
     if asked.quality is not None and asked.quality <= width:
         raise ConfigurationError(

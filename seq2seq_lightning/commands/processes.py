@@ -17,7 +17,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from seq2seq_lightning.commands.application import MISTAKE, JobFailed, plain
+from seq2seq_lightning.commands.claims import claiming
 from seq2seq_lightning.commands.grids import take_further
+from seq2seq_lightning.commands.lost_ranks import lost_rank, record_lost_rank
 from seq2seq_lightning.config import Config
 from seq2seq_lightning.errors import DataError
 from seq2seq_lightning.experiments.files import write_text_durably
@@ -76,18 +78,23 @@ def run_attached(job: Job) -> int:
 
 
 def run_if_missing(job: Job) -> None:
-    """Run the job in a process tree of its own, unless it has been finished before."""
-    if is_done(job):
-        _tell_ending(job, State.finished)
-    else:
-        run_in_own_tree(job)
+    """Run the job in a process tree of its own, unless it has been finished before. JobElsewhere: another command is
+    at it."""
+    with claiming(job) as inherited:
+        if is_done(job):
+            _tell_ending(job, State.finished)
+        else:
+            run_in_own_tree(job, inherited)
 
 
-def run_in_own_tree(job: Job) -> None:
-    """Run the job in a process tree of its own, its output in `log.txt`, and wait; JobFailed unless it ended well."""
+def run_in_own_tree(job: Job, inherited: tuple[int, ...] = ()) -> None:
+    """Run the job in a process tree of its own, its output in `log.txt`, and wait; JobFailed unless it ended well.
+
+    inherited: descriptors that stay open in the worker.
+    """
     state = State.failed
     try:
-        _run_in_own_tree(job)
+        _run_in_own_tree(job, inherited)
         state = State.finished
     except JobFailed as failure:
         state = State.interrupted if failure.status in (130, 143) else State.failed
@@ -105,22 +112,43 @@ def _tell_ending(job: Job, state: State) -> None:
         write_text_durably(job.ending, state.value)
 
 
-def _run_in_own_tree(job: Job) -> None:
+def _run_in_own_tree(job: Job, inherited: tuple[int, ...]) -> None:
     command = _command(job)
     with (job.folder / LOG).open("ab") as output:
         before = output.tell()
         environment = _environment(job)
         status = _wait(
-            subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment)
+            subprocess.Popen(
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment, pass_fds=inherited
+            )
         )
     if status != 0:
-        raise _failure(job, status, (job.folder / LOG).read_bytes()[before:].decode(errors="replace"))
+        log = (job.folder / LOG).read_bytes()[before:].decode(errors="replace")
+        lost = lost_rank(log) if status not in (130, 143) else None
+        if lost is not None:
+            record_lost_rank(job.folder, lost)
+        raise _failure(job, status, log, lost)
+
+
+def world_size(job: Job) -> int:
+    """The processes of a job, on all its machines."""
+    return job.config["trainer"]["devices"] * job.config["trainer"]["nodes"]
 
 
 def _command(job: Job) -> list[str]:
-    devices = job.config["trainer"]["devices"]
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"] if devices > 1 else []
-    return [sys.executable, *torchrun, "-m", "seq2seq_lightning.worker", str(job.write())]
+    return [sys.executable, *_torchrun(job), "-m", "seq2seq_lightning.worker", str(job.write())]
+
+
+def _torchrun(job: Job) -> list[str]:
+    """What starts the processes of this machine; on several machines each one's command meets the others' first."""
+    trainer = job.config["trainer"]
+    if world_size(job) == 1:
+        return []
+    program = ["-m", "torch.distributed.run", f"--nproc-per-node={trainer['devices']}"]
+    if trainer["nodes"] == 1:
+        return [*program, "--standalone"]
+    meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={trainer['rendezvous']}", f"--rdzv-id={job.fingerprint}"]
+    return [*program, f"--nnodes={trainer['nodes']}", *meeting]
 
 
 def _wait(process: subprocess.Popen) -> int:
@@ -146,13 +174,13 @@ def _wait(process: subprocess.Popen) -> int:
             signal.signal(signal.SIGTERM, before)
 
 
-def _failure(job: Job, status: int, log: str) -> JobFailed:
+def _failure(job: Job, status: int, log: str, lost: str | None = None) -> JobFailed:
     """What the log and the record say about a job that did not end well; torchrun hides the status of its workers."""
     refusals = [line.removeprefix("error: ") for line in log.splitlines() if line.startswith("error: ")]
     status = MISTAKE if refusals else status
     what = {MISTAKE: "was refused", 130: "was stopped from the keyboard", 143: "was stopped"}.get(status, "failed")
     raised = re.findall(r"^[\w.]+(?:Error|Exception): \S.*", log, re.MULTILINE)
-    told = [*refusals[-1:], *raised[-1:], state_of(job.folder).problem, *log.strip().splitlines()[-1:]]
+    told = [*refusals[-1:], lost, *raised[-1:], state_of(job.folder).problem, *log.strip().splitlines()[-1:]]
     reason = next((each for each in told if each), f"exit status {status}")
     name = " ".join(job.overrides) or job.folder.name
     return JobFailed(f"{name} {what}: {reason} (log: {os.path.relpath(job.folder / LOG)})", status)

@@ -18,6 +18,7 @@ from seq2seq_lightning.commands.processes import (
     run_in_place,
     share_threads,
     train_task,
+    world_size,
 )
 from seq2seq_lightning.commands.watching import watching
 from seq2seq_lightning.config import Config
@@ -38,7 +39,7 @@ def task(composed: DictConfig) -> float | None:
     job = share_threads(Job.of(config, overrides))
     if is_done(job):
         print("finished before; fresh=true trains again")
-    if job.config["trainer"]["devices"] == 1:
+    if world_size(job) == 1:
         run_in_place(job)
     with watching([(job, job.config["name"])]):
         run_in_own_tree(job)

@@ -28,6 +28,7 @@ RESERVED_TRAINER_ARGUMENTS = [
     "logger",
     "max_epochs",
     "max_steps",
+    "num_nodes",
     "num_sanity_val_steps",
     "plugins",
     "precision",
@@ -60,7 +61,9 @@ class TrainerConfig:
 
     max_steps: int | None = 2000  # optimiser updates; null: as many as max_epochs gives
     max_epochs: int | None = None  # passes over the training split; the smaller of the two limits holds
-    devices: int = 1  # processes: CPU processes (gloo) or GPUs
+    devices: int = 1  # processes on each machine: CPU processes (gloo) or GPUs
+    nodes: int = 1  # machines, on each of which the same command is started
+    rendezvous: str | None = None  # with nodes above 1: host:port of one of them, where they meet
     accelerator: Accelerator = Accelerator.auto
     precision: str = "32-true"  # 32-true | 64-true | bf16-mixed | 16-mixed
     accumulate: int = 1  # micro-batches per update; the global batch stays as data.batching says
@@ -78,10 +81,20 @@ class TrainerConfig:
         """Refuse limits that never end or never begin, and what `extra` may not set."""
         if self.max_steps is None and self.max_epochs is None:
             raise ConfigurationError("trainer.max_steps and trainer.max_epochs are both null: set one of them.")
-        for key in ("max_steps", "max_epochs", "devices", "accumulate", "threads", "log_every", "timeout_minutes"):
+        for key in (
+            "max_steps",
+            "max_epochs",
+            "devices",
+            "nodes",
+            "accumulate",
+            "threads",
+            "log_every",
+            "timeout_minutes",
+        ):
             value = getattr(self, key)
             if isinstance(value, int) and value < 1:
                 raise ConfigurationError(f"trainer.{key} is {value}; it must be at least 1.")
+        self._check_rendezvous()
         if self.precision not in PRECISIONS:
             raise ConfigurationError(f"trainer.precision is {self.precision!r}. {nearest(self.precision, PRECISIONS)}")
         for key, value in (self.extra or {}).items() if isinstance(self.extra, dict) else ():
@@ -89,6 +102,27 @@ class TrainerConfig:
                 raise ConfigurationError(f"trainer.extra.{key} is set by the framework; use its own option instead.")
             if not isinstance(value, bool | int | float | str | None):
                 raise ConfigurationError(f"trainer.extra.{key} is {value!r}; only plain values can be passed on.")
+
+    def _check_rendezvous(self) -> None:
+        """Several machines need a place to meet, one machine has no use for it."""
+        if self.nodes == 1 and self.rendezvous is not None:
+            raise ConfigurationError(
+                f"trainer.rendezvous={self.rendezvous} changes nothing, because trainer.nodes=1. "
+                "Set trainer.nodes to the number of machines, or leave out trainer.rendezvous."
+            )
+        if self.nodes == 1 or not isinstance(self.nodes, int):
+            return
+        host, _, port = (self.rendezvous or "").rpartition(":")
+        if not (host and port.isdigit()):
+            raise ConfigurationError(
+                f"trainer.nodes={self.nodes} needs trainer.rendezvous=host:port, an address of one of the machines at "
+                f"which they meet, the same in all their commands; it is {self.rendezvous}."
+            )
+
+    @property
+    def world_size(self) -> int:
+        """The processes on all machines."""
+        return self.devices * self.nodes
 
 
 @dataclass

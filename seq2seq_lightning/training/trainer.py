@@ -113,6 +113,9 @@ def _quiet() -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*", category=FutureWarning)
+        # scores of a validation are equal on all ranks when they are logged, and buffers are not to be copied
+        warnings.filterwarnings("ignore", message=".*recommended to use .self.log.*sync_dist=True.*")
+        warnings.filterwarnings("ignore", message=".broadcast_buffers. is deprecated.*")
         try:
             for logger in loggers:
                 logger.setLevel(logging.WARNING)
@@ -140,7 +143,8 @@ def _build(
     return pl.Trainer(
         accelerator=_accelerator(config),
         devices=config.devices,
-        strategy=_strategy(config) if config.devices > 1 else "auto",
+        num_nodes=config.nodes,
+        strategy=_strategy(config) if config.world_size > 1 else "auto",
         plugins=[DurableCheckpointIO(), _environment()],
         precision=_lightning_precision(config),  # type: ignore[arg-type]
         deterministic=config.deterministic,

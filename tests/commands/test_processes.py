@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +11,19 @@ import pytest
 from omegaconf import OmegaConf
 
 from seq2seq_lightning.commands import processes
+from seq2seq_lightning.commands.lost_ranks import lost_rank, record_lost_rank
 from seq2seq_lightning.commands.processes import (
     KEEP_MEMORY,
     RANK_VARIABLES,
+    _command,
     _environment,
     _failure,
     _in_group,
     share_threads,
 )
 from seq2seq_lightning.config import Config, PathsConfig
-from seq2seq_lightning.experiments.record import Record, write_record
+from seq2seq_lightning.experiments.ledger import lock_path
+from seq2seq_lightning.experiments.record import Record, read_record, write_record
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.training.settings import TrainerConfig
 
@@ -120,3 +124,90 @@ def test_runs_of_a_sweep_are_tracked_together(job: Job) -> None:
     assert _in_group(job).config["group"] == job.config["name"]
     given = replace(job, config={**job.config, "group": "mine"})
     assert _in_group(given) == given
+
+
+REPORT = """
+seq2seq_lightning.worker FAILED
+------------------------------------------------------------
+Failures:
+[1]:
+  time      : 2026-11-20_15:00:01
+  host      : here
+  rank      : {other} (local_rank: {other})
+  exitcode  : {other_status} (pid: 12)
+  error_file: <N/A>
+  traceback : To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html
+------------------------------------------------------------
+Root Cause (first observed failure):
+[0]:
+  time      : 2026-11-20_15:00:00
+  host      : here
+  rank      : {rank} (local_rank: {rank})
+  exitcode  : {status} (pid: 11)
+  error_file: <N/A>
+  traceback : Signal 9 (SIGKILL) received by PID 11
+============================================================
+"""
+CLOSED = "RuntimeError: [gloo/transport/tcp/pair.cc:543] Connection closed by peer [127.0.0.1]:4160\n"
+
+
+@pytest.mark.parametrize(
+    ("ranks", "log", "words"),
+    [
+        ((1, -9, 0, 1), CLOSED, "rank 1 on here was killed by SIGKILL"),
+        ((0, 1, 1, -9), CLOSED, "rank 1 on here was killed by SIGKILL"),  # seen second, but nobody raises that much
+        ((0, -11, 1, 143), "", "rank 0 on here was killed by SIGSEGV"),
+        ((1, 1, 0, 1), f"ValueError: bad\n{CLOSED}", "rank 1 on here failed: ValueError: bad"),
+        ((1, 143, 0, 143), "", None),
+        ((0, 2, 1, 2), "error: en has 2 lines\n", None),
+    ],
+)
+def test_a_lost_rank_is_named(ranks: tuple[int, int, int, int], log: str, words: str | None) -> None:
+    rank, status, other, other_status = ranks
+    report = REPORT.format(rank=rank, status=status, other=other, other_status=other_status)
+    assert lost_rank(log + report) == words
+
+
+def test_without_a_report_no_rank_is_lost() -> None:
+    assert lost_rank(TRACEBACK) is None and lost_rank(TRACEBACK + TORCHRUN) is None
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
+def test_the_record_names_a_lost_rank_before_what_the_first_one_saw(status: str, job: Job) -> None:
+    record(job, status, "RuntimeError: Connection closed by peer")
+    record_lost_rank(job.folder, "rank 1 was killed by SIGKILL")
+    record_lost_rank(job.folder, "rank 1 was killed by SIGKILL")
+    found = read_record(job.folder)
+    assert (found.status, found.error) == (
+        "failed",
+        "rank 1 was killed by SIGKILL; the first rank then saw: RuntimeError: Connection closed by peer",
+    )
+
+
+def test_a_record_that_is_complete_or_in_use_is_left_alone(job: Job) -> None:
+    record_lost_rank(job.folder, "words")  # there is none
+    record(job, "completed", "")
+    record_lost_rank(job.folder, "words")
+    assert read_record(job.folder).status == "completed"
+    record(job, "running", "")
+    holder = subprocess.Popen(
+        ["flock", str(lock_path(job.folder)), "sh", "-c", "echo held; read line"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+    record_lost_rank(job.folder, "words")
+    holder.communicate(b"\n")
+    assert read_record(job.folder).status == "running"
+
+
+def test_torchrun_is_told_where_machines_meet(tmp_path: Path) -> None:
+    def words(**trainer: int | str) -> str:
+        config = Config(paths=PathsConfig(str(tmp_path)), trainer=TrainerConfig(**trainer))  # type: ignore[arg-type]
+        return " ".join(_command(Job.of(config, []))[1:-1])
+
+    assert words() == "-m seq2seq_lightning.worker"
+    assert words(devices=2).startswith("-m torch.distributed.run --nproc-per-node=2 --standalone -m")
+    both = words(nodes=2, rendezvous="first:29500")
+    assert both.startswith("-m torch.distributed.run --nproc-per-node=1 --nnodes=2 --rdzv-backend=c10d ")
+    assert "--rdzv-endpoint=first:29500 --rdzv-id=" in both
