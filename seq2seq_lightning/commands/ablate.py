@@ -24,7 +24,9 @@ from seq2seq_lightning.experiments.ablation_config import AblationConfig
 from seq2seq_lightning.experiments.files import write_json_durably
 from seq2seq_lightning.experiments.ledger import Entry, State, TrialResult, collect, export, write_trials
 from seq2seq_lightning.job import Job
+from seq2seq_lightning.reports.figures import read_evidence
 from seq2seq_lightning.reports.formats import show, write_table
+from seq2seq_lightning.reports.html import write_report
 from seq2seq_lightning.structure import from_plain, to_plain
 
 
@@ -105,7 +107,8 @@ def _conclude(config: AblateConfig, trials: list[Trial], entries: dict[str, Entr
     folder = Path(config.paths.runs) / config.ablation.name
     _write_plan(folder, config, entries)
     show(write_table(folder, config.ablation, results))
-    print(f"written: {folder / 'table.md'} (also .tex, .csv; runs.csv)")
+    write_report(folder, config.ablation, results)
+    print(f"written: {folder / 'table.md'} (also .tex, .csv, report.html; runs.csv)")
     if config.export and config.committed:
         _export(config, trials, entries, results)
 
@@ -123,7 +126,9 @@ def _export(config: AblateConfig, trials: list[Trial], entries: dict[str, Entry]
         if not run.is_relative_to(folder):
             export(run, folder)
     _write_plan(folder, config, entries)
-    write_table(folder, config.ablation, collect(trials, entries, [Path(str(config.committed))]))
+    exported = collect(trials, entries, [Path(str(config.committed))])
+    write_table(folder, config.ablation, exported)
+    write_report(folder, config.ablation, exported, read_evidence(config.ablation, results))
     print(f"exported: {folder}")
 
 

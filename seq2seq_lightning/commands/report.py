@@ -1,4 +1,4 @@
-"""`seq2seq-report FOLDER`: the table of an ablation again, from its records alone; needs neither torch nor Hydra."""
+"""`seq2seq-report FOLDER`: the tables and the page of an ablation again, from its records alone; without torch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from seq2seq_lightning.experiments.ablation_config import AblationConfig
 from seq2seq_lightning.experiments.files import read_json
 from seq2seq_lightning.experiments.ledger import collect, read_trials
 from seq2seq_lightning.reports.formats import show, write_table
+from seq2seq_lightning.reports.html import write_report
 from seq2seq_lightning.structure import from_plain
 
 
 def report(folder: Path, roots: list[Path]) -> None:
     """Read `ablation.json` and `trials.json` in the folder, look the runs up under the roots, print and write."""
     config = from_plain(AblationConfig, read_json(folder / "ablation.json"), {})
-    show(write_table(folder, config, collect(expand(config), read_trials(folder), roots)))
+    results = collect(expand(config), read_trials(folder), roots)
+    show(write_table(folder, config, results))
+    print(f"written: {write_report(folder, config, results)}")
 
 
 def main() -> None:

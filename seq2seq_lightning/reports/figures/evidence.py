@@ -1,0 +1,130 @@
+"""What figures are drawn from: the histories, decodings and outputs that the runs of an ablation hold by now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from seq2seq_lightning.errors import DataError
+from seq2seq_lightning.experiments.ablation import text
+from seq2seq_lightning.experiments.ablation_config import AblationConfig, Cell
+from seq2seq_lightning.experiments.files import read_jsonl
+from seq2seq_lightning.experiments.ledger import State, TrialResult
+from seq2seq_lightning.experiments.record import HISTORY_NAME
+from seq2seq_lightning.experiments.scores import HYPOTHESES_NAME, Scores, read_all_scores
+
+Curve = list[tuple[float, float]]  # (update, value), in the order of the updates
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """One decoding of one test set, with the folder that holds its outputs."""
+
+    scores: Scores
+    folder: Path
+
+    @cached_property
+    def outputs(self) -> list[dict[str, Any]]:
+        """The rows of `hypotheses.jsonl`, in the order of the test set; none where they were not kept."""
+        return readable(self.folder / HYPOTHESES_NAME)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a cell: its seed, what it logged, and every decoding of it."""
+
+    seed: int
+    curves: dict[str, Curve]
+    decodings: list[Decoding] = field(default_factory=list)
+    chosen: frozenset[str] = frozenset()  # the folders of the table's first decoding
+
+
+@dataclass(frozen=True)
+class TrainedCell:
+    """What is trained alike but for its seed: a row and a value for each axis, whatever the decoding."""
+
+    row: str
+    axes: tuple[tuple[str, Any], ...]
+
+    @property
+    def factors(self) -> dict[str, str]:
+        """What sets it apart, factor by factor."""
+        return ({"row": self.row} if self.row else {}) | {name: text(value) for name, value in self.axes}
+
+    @property
+    def label(self) -> str:
+        """How it is called beside a line."""
+        return ", ".join(self.factors.values()) or "all runs"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The runs of each cell, in the order of the table; a cell without any run is left out."""
+
+    config: AblationConfig
+    runs: dict[TrainedCell, list[Run]]
+
+    def means(self, key: str) -> dict[TrainedCell, list[tuple[float, list[float]]]]:
+        """Of a logged key, per cell: update → the values of its runs, at updates that all runs with the key reached."""
+        found = {}
+        for cell, runs in self.runs.items():
+            curves = [dict(run.curves[key]) for run in runs if key in run.curves]
+            shared = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
+            if shared:
+                found[cell] = [(update, [curve[update] for curve in curves]) for update in shared]
+        return found
+
+    @property
+    def keys(self) -> list[str]:
+        """Every logged key, each once, sorted."""
+        return sorted({key for runs in self.runs.values() for run in runs for key in run.curves})
+
+
+def read_evidence(config: AblationConfig, results: Sequence[TrialResult]) -> Evidence:
+    """Read what the runs hold; trials that share a run read it once, unfinished runs show what they have logged."""
+    first = results[0].trial.decoding_label if results else ""
+    trials: dict[TrainedCell, dict[Path, list[TrialResult]]] = {}
+    for result in results:
+        if result.run_dir is not None:
+            cell = trained_cell(result.trial.place)
+            trials.setdefault(cell, {}).setdefault(result.run_dir, []).append(result)
+    runs = {
+        cell: [_run(run_dir, several, first) for run_dir, several in folders.items()]
+        for cell, folders in trials.items()
+    }
+    return Evidence(config, runs)
+
+
+def trained_cell(place: Cell) -> TrainedCell:
+    """The cell of a place of the table without its decoding."""
+    return TrainedCell(place.row_label, place.axes)
+
+
+def readable(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file of JSON lines; none of a damaged one, as the table does not depend on it."""
+    try:
+        return read_jsonl(path)
+    except DataError:
+        return []
+
+
+def _run(run_dir: Path, results: Sequence[TrialResult], first: str) -> Run:
+    finished = results[0].state is State.finished
+    found = read_all_scores(run_dir) if finished else {}
+    decodings = [Decoding(scores, run_dir / "decodings" / name) for name, scores in found.items()]
+    own = [scores for result in results if result.trial.decoding_label == first for scores in result.scores]
+    chosen = frozenset(name for name, scores in found.items() if scores in own)
+    return Run(results[0].trial.seed, _curves(readable(run_dir / HISTORY_NAME)), decodings, chosen)
+
+
+def _curves(entries: Iterable[dict[str, Any]]) -> dict[str, Curve]:
+    """The history by key; entries that are none, such as a value that is no number, are left out."""
+    curves: dict[str, dict[float, float]] = {}
+    for entry in entries:
+        key, step, value = (entry.get(name) for name in ("key", "global_step", "value"))
+        if isinstance(key, str) and isinstance(step, int) and isinstance(value, int | float):
+            curves.setdefault(key, {})[step] = float(value)
+    return {key: sorted(points.items()) for key, points in curves.items()}
