@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,12 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from seq2seq_lightning.commands.application import JobFailed, explain
-from seq2seq_lightning.commands.grids import grids
+from seq2seq_lightning.commands.claims import JobElsewhere, wait_for_one
+from seq2seq_lightning.commands.grids import Grid, grids
 from seq2seq_lightning.commands.processes import is_done
 from seq2seq_lightning.commands.watching import watching
 from seq2seq_lightning.errors import ConfigurationError, UserError
+from seq2seq_lightning.experiments.ledger import is_busy
 from seq2seq_lightning.job import Job
 
 
@@ -40,11 +43,11 @@ def plan_sweep(jobs: list[list[str]], compose: Callable[[Sequence[str]], Job]) -
     if problems:
         raise ConfigurationError("\n".join(dict.fromkeys(problems)))
     done = [number for number, job in enumerate(planned) if is_done(job)]
-    seen: set[str] = set()
+    finished, seen = set(done), set[str]()
     first: list[int] = []
     later: list[int] = []
     for number, job in enumerate(planned):
-        if number not in done:
+        if number not in finished:
             (later if job.fingerprint in seen else first).append(number)
             seen.add(job.fingerprint)
     return Plan(first, later, done, planned)
@@ -60,26 +63,65 @@ def _once(job: Job, overrides: list[str]) -> list[str]:
 def launch_sweep(plan: Plan, jobs: list[list[str]], launcher: Any, at_once: int = 1) -> list[JobReturn]:
     """Hand the jobs to Hydra's launcher: new trainings first, each with the decodings that differ in nothing else, then
     what else decodes them; JobFailed at the end. at_once: how many jobs the launcher runs side by side.
+
+    What another command is at is left to it; at the end its outcome is waited for, and what it did not finish is run.
     """
-    returns: list[JobReturn] = []
-    wanted = sorted([*plan.first, *plan.later], key=lambda number: (number not in plan.first, number))
-    together = grids(wanted, plan.jobs, at_once)
-    later = [grid for grid in together if grid.job.train and grid.numbers[0] not in plan.first]
-    first = [grid for grid in together if grid not in later]
+    together = grids([*plan.first, *plan.later], plan.jobs, at_once)
+    new = set(plan.first)
+    first = [grid for grid in together if grid.numbers[0] in new or not grid.job.train]
+    later = [grid for grid in together if grid.numbers[0] not in new and grid.job.train]
+    waves = _Waves(first, later, jobs, launcher)
     if plan.done:
         print(f"{len(plan.done)} of {len(jobs)} jobs were finished before")
     with watching([(grid.job, grid.name(jobs)) for grid in together]):
-        for wave in (first, later):
-            launched = [_once(grid.job, grid.launched(jobs)) if wave is later else grid.launched(jobs) for grid in wave]
-            if launched:
-                returns += launcher.launch(launched, initial_job_idx=len(returns))
-    failed = [
-        (grid, answer)
-        for grid, answer in zip([*first, *later], returns, strict=True)
-        if answer.status is JobStatus.FAILED
-    ]
-    if failed:
-        count = sum(len(grid.numbers) for grid, _ in failed)
-        told = [str(answer._return_value) for _, answer in failed]
-        raise JobFailed(f"{count} of {len(jobs)} jobs\n" + "\n".join(told))
-    return returns
+        waves.launch(together)
+        while elsewhere := waves.elsewhere():
+            names = ", ".join(grid.name(jobs) for grid in elsewhere)
+            print(f"waiting for {len(elsewhere)} jobs that another command is running: {names}", file=sys.stderr)
+            wait_for_one([grid.job.folder for grid in elsewhere])
+            waves.launch([grid for grid in elsewhere if not is_busy(grid.job.folder)])
+    return waves.concluded()
+
+
+@dataclass
+class _Waves:
+    """What is launched, in the order of the launches, and how each ended."""
+
+    first: list[Grid]
+    later: list[Grid]
+    jobs: list[list[str]]
+    launcher: Any
+    launches: int = 0
+
+    def __post_init__(self) -> None:
+        self.answers: dict[tuple[int, ...], JobReturn] = {}
+
+    def launch(self, grids: Sequence[Grid]) -> None:
+        """Launch those of the first wave among these, then those of the second."""
+        wanted = {grid.numbers for grid in grids}
+        for wave in (self.first, self.later):
+            chosen = [grid for grid in wave if grid.numbers in wanted]
+            given = [grid.launched(self.jobs) for grid in chosen]
+            if wave is self.later:
+                given = [_once(grid.job, overrides) for grid, overrides in zip(chosen, given, strict=True)]
+            if given:
+                answers = self.launcher.launch(given, initial_job_idx=self.launches)
+                self.launches += len(given)
+                self.answers |= {grid.numbers: answer for grid, answer in zip(chosen, answers, strict=True)}
+
+    def elsewhere(self) -> list[Grid]:
+        """Those that another command had."""
+        return [grid for grid in self.first + self.later if isinstance(self._problem(grid), JobElsewhere)]
+
+    def concluded(self) -> list[JobReturn]:
+        """The answers. Raises JobFailed with all that failed."""
+        failed = [grid for grid in self.first + self.later if self._problem(grid) is not None]
+        if failed:
+            count = sum(len(grid.numbers) for grid in failed)
+            told = [str(self._problem(grid)) for grid in failed]
+            raise JobFailed(f"{count} of {len(self.jobs)} jobs\n" + "\n".join(told))
+        return [self.answers[grid.numbers] for grid in self.first + self.later]
+
+    def _problem(self, grid: Grid) -> Any:
+        answer = self.answers[grid.numbers]
+        return answer._return_value if answer.status is JobStatus.FAILED else None

@@ -103,10 +103,11 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def lock(path: Path, blocking: bool = True) -> Iterator[None]:
+def lock(path: Path, blocking: bool = True) -> Iterator[int]:
     """Hold ``path`` against other processes (flock): freed when the block ends or the process dies, however it dies.
 
-    With ``blocking=False`` a held lock raises ``BusyError``, which says who holds it.
+    With ``blocking=False`` a held lock raises ``BusyError``, which says who holds it. Yields the descriptor: a child
+    that inherits it holds the lock too, and goes on holding it when the block has ended.
     """
     path = Path(path)
     try:
@@ -119,7 +120,7 @@ def lock(path: Path, blocking: bool = True) -> Iterator[None]:
         with suppress(OSError):  # a full disk: the lock holds all the same, only its owner is not named
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, _who().encode("utf-8"), 0)
-        yield
+        yield descriptor
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)

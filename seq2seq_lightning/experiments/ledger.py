@@ -81,34 +81,42 @@ def lock_path(run_dir: Path) -> Path:
     return Path(run_dir) / "run.lock"
 
 
+def claim_path(run_dir: Path) -> Path:
+    """The file whose lock means: a command has taken this run, and its worker works here or is about to."""
+    return Path(run_dir) / "claim.lock"
+
+
+def is_busy(run_dir: Path) -> bool:
+    """Is somebody working in this run directory, or about to?"""
+    return is_locked(lock_path(run_dir)) or is_locked(claim_path(run_dir))
+
+
 def state_of(run_dir: Path) -> RunState:
     """How one run stands. A record that says running, with nobody holding the lock, was interrupted."""
     run_dir = Path(run_dir)
     if not (run_dir / FILE_NAME).exists():
-        locked = is_locked(lock_path(run_dir))
-        return RunState(State.running if locked else State.missing, run_dir, None)
+        return RunState(State.running if is_busy(run_dir) else State.missing, run_dir, None)
     try:
         record = read_record(run_dir)
     except DamagedRecordError as error:
         return RunState(State.failed, run_dir, None, str(error))
     if record.status == "completed":
         return RunState(State.finished, run_dir, record)
-    if is_locked(lock_path(run_dir)):
-        return RunState(State.running, run_dir, record)
+    if is_busy(run_dir):
+        return RunState(State.running, run_dir, record, record.error)
     state = State.failed if record.status == "failed" else State.interrupted
     return RunState(state, run_dir, record, record.error)
 
 
 def find_run(fingerprint: str, roots: Iterable[Path]) -> RunState | None:
-    """The run of this fingerprint under ``<root>/*/<fingerprint>/``, whatever its name; None if there is no record.
+    """The run of this fingerprint under ``<root>/*/<fingerprint>/``, whatever its name; None where nothing was begun.
 
     A finished one anywhere is preferred, then one that runs; among equals the first root wins.
     """
     order = [State.finished, State.running, State.interrupted, State.failed]
-    found = [
-        state_of(path.parent) for root in roots for path in sorted(Path(root).glob(f"*/{fingerprint}/{FILE_NAME}"))
-    ]
-    return min(found, key=lambda run: order.index(run.state), default=None)
+    found = [state_of(path) for root in roots for path in sorted(Path(root).glob(f"*/{fingerprint}"))]
+    begun = [run for run in found if run.state in order]
+    return min(begun, key=lambda run: order.index(run.state), default=None)
 
 
 def all_runs(root: Path) -> Iterator[RunState]:
