@@ -252,6 +252,9 @@ def fingerprint(config: Config) -> str:
     groups = ("text", "teacher_forcing", "objective", "optimizer", "learning_rate", "validation")
     for group in groups:
         parts[group] = differences(getattr(config, group))
+    for side in ("source", "target"):
+        if files := getattr(config.text, side).tokenizer.files():
+            parts["text"].setdefault(side, {}).setdefault("tokenizer", {}).update(files)
     saved = config.checkpoint
     if saved.average > 1:
         parts["averaged"] = [saved.average, saved.average_of.name, saved.every]

@@ -21,7 +21,10 @@ from seq2seq_lightning.training.initial_weights import describe_initial_weights
 from seq2seq_lightning.training.loggers import finish_tracking
 from seq2seq_lightning.training.ranks import is_first_rank
 
-PACKAGES = ("torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "sacrebleu", "wandb", "seq2seq-lightning")
+PACKAGES = (
+    *("torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "sacrebleu", "sentencepiece", "wandb"),
+    "seq2seq-lightning",
+)
 
 
 @contextmanager

@@ -16,15 +16,15 @@ from seq2seq_lightning.experiments.scores import Scores
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.recording import clear, recording
 from seq2seq_lightning.scoring import score
-from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
 from seq2seq_lightning.text.copying import Copying
 from seq2seq_lightning.trained import Trained, load, new_model, special_ids
 from seq2seq_lightning.training.checkpoint_index import last_checkpoint
 from seq2seq_lightning.training.checkpoints import tidy
+from seq2seq_lightning.training.codecs import training_codecs
 from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
 from seq2seq_lightning.training.devices import device_named
 from seq2seq_lightning.training.feeding import manner
-from seq2seq_lightning.training.initial_weights import start_from
+from seq2seq_lightning.training.initial_weights import initial_checkpoint, start_from
 from seq2seq_lightning.training.loggers import RunIdentity, build_loggers
 from seq2seq_lightning.training.module import Recipe, TrainingModule
 from seq2seq_lightning.training.pretrained_embeddings import embed_from_files, read_found
@@ -71,12 +71,14 @@ def train(config: Config) -> Trained:
 
 def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]) -> None:
     """Build vocabularies, model and batches in the order of the data, and fit; resumes where it was interrupted."""
-    source = SourceCodec.build(config.text.source, (pair.source for pair in corpus.train))
-    target = TargetCodec.build(config.text.target, (pair.target for pair in corpus.train))
+    resumed = last_checkpoint(job.folder / "checkpoints")
+    is_new = resumed is None
+    earlier = initial_checkpoint(config.init_from) if is_new and config.init_from is not None else resumed
+    texts = (pair.source for pair in corpus.train), (pair.target for pair in corpus.train)
+    source, target = training_codecs(config.text, *texts, earlier)
     ids = special_ids(target)
     model = new_model(config, source, target)
     vocabularies = {"source": source.vocabulary, "target": target.vocabulary}
-    is_new = last_checkpoint(job.folder / "checkpoints") is None
     learnt["embeddings"] = (
         embed_from_files(model, config.model, vocabularies, job.folder) if is_new else read_found(job.folder)
     )

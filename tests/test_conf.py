@@ -63,6 +63,7 @@ SMALL = [
     "model.decoder.hidden_size=6",
 ]
 COPIED = ["model.decoder.hidden_size=12"]  # two directions of 6, copied by the bridge
+LEARNT = ("bpe", "unigram", "joint_bpe")
 FITTING = {"benchmark": COPIED, "multi30k": COPIED}
 SPLITS = ("train", "val", "test.here")
 FEW_SYMBOLS = ["data.train_size=8", "data.val_size=4", "data.test_size=2"]
@@ -159,6 +160,8 @@ def test_every_option_takes_a_step(
         given = (FEW_SYMBOLS if task.startswith("reverse") else files[task]) + FITTING.get(option, [])
     elif group != "data":
         given = FEW_SYMBOLS
+        if option in LEARNT:  # from digits and a blank
+            given = [*given, *(f"text.{side}.tokenizer.vocab_size=16" for side in ("source", "target"))]
     config = Config.from_plain(composed("train", [f"{group}={option}", *SMALL, *given]))
     takes_a_step(config, tmp_path / "run")
 

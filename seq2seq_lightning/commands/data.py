@@ -14,6 +14,7 @@ from seq2seq_lightning.data.bucketing import padding_share, plan_epoch
 from seq2seq_lightning.data.example import EncodedSplit, Pair, encode_split
 from seq2seq_lightning.data.tasks import build_task
 from seq2seq_lightning.reports.console import console
+from seq2seq_lightning.text.building import build_codecs
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
 
 
@@ -21,8 +22,8 @@ def task(composed: DictConfig) -> None:
     """Read the corpus as a training would, and describe it."""
     config = Config.from_plain(plain(composed))
     corpus = build_task(config.data).read()
-    source = SourceCodec.build(config.text.source, (pair.source for pair in corpus.train))
-    target = TargetCodec.build(config.text.target, (pair.target for pair in corpus.train))
+    texts = (pair.source for pair in corpus.train), (pair.target for pair in corpus.train)
+    source, target = build_codecs(config.text, *texts)
     splits = {"train": corpus.train, **({"val": corpus.val} if corpus.val else {}), **corpus.test}
     encoded = {name: encode_split(pairs, source, target) for name, pairs in splits.items()}
     terminal = console()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from seq2seq_lightning.plugins import Table
+from seq2seq_lightning.text.pieces import PiecesTokenizer
+from seq2seq_lightning.text.pieces_config import BPEConfig, UnigramConfig
 from seq2seq_lightning.text.sides import SourceTextConfig, TargetTextConfig, TextConfig
 from seq2seq_lightning.text.tokenizers import (
     CharactersConfig,
     CharacterTokenizer,
+    Learnt,
+    LearntTokenizer,
+    LearntTokenizerConfig,
     SeparatedConfig,
     SeparatedTokenizer,
     Tokenizer,
@@ -17,6 +22,8 @@ from seq2seq_lightning.text.tokenizers import (
 
 __all__ = [
     "TOKENIZERS",
+    "LearntTokenizer",
+    "LearntTokenizerConfig",
     "SourceTextConfig",
     "TargetTextConfig",
     "TextConfig",
@@ -32,10 +39,18 @@ TOKENIZERS: Table[type[TokenizerConfig], type[Tokenizer]] = Table(
         WhitespaceConfig: WhitespaceTokenizer,
         CharactersConfig: CharacterTokenizer,
         SeparatedConfig: SeparatedTokenizer,
+        BPEConfig: PiecesTokenizer,
+        UnigramConfig: PiecesTokenizer,
     },
 )
 
 
-def build_tokenizer(config: TokenizerConfig) -> Tokenizer:
-    """The tokenizer a config asks for."""
-    return TOKENIZERS[type(config)](config)
+def build_tokenizer(config: TokenizerConfig, learnt: Learnt | None = None) -> Tokenizer:
+    """The tokenizer a config asks for; learnt: what it knows from texts, if it is of that kind.
+
+    Raises ValueError, with the reason, for something that such a tokenizer has not learnt.
+    """
+    kind = TOKENIZERS[type(config)]
+    if issubclass(kind, LearntTokenizer):
+        return kind(config, {} if learnt is None else learnt)
+    return kind(config)

@@ -7,13 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import regex
 
 from seq2seq_lightning.errors import ConfigurationError, nearest
 
 Member = TypeVar("Member", bound=Enum)
+Learnt = dict[str, Any]
+"""What a tokenizer has learnt, as the plain values that a checkpoint holds."""
 
 
 @dataclass
@@ -22,12 +24,34 @@ class TokenizerConfig:
 
     name: str = ""
 
+    def without_chance(self) -> Self:
+        """The same, always cutting alike: what counts where nothing is trained."""
+        return self
+
+    @property
+    def cuts_by_chance(self) -> bool:
+        """Whether training is to see a text cut otherwise each time."""
+        return self != self.without_chance()
+
+    def files(self) -> dict[str, str]:
+        """Option → hash of the content of the file it names: a fingerprint knows files by what they hold."""
+        return {}
+
+
+@dataclass
+class LearntTokenizerConfig(TokenizerConfig):
+    """A tokenizer that learns its tokens from the training texts; they are the vocabulary."""
+
 
 class Tokenizer(ABC):
     """Cuts a text into tokens and joins tokens to a text."""
 
     def __init__(self, config: TokenizerConfig) -> None:
         self.config = config
+
+    def normalize(self, text: str) -> str:
+        """What is kept of a text: joining its tokens gives this back, and normalizing that changes nothing more."""
+        return text
 
     @abstractmethod
     def tokenize(self, text: str) -> list[str]:
@@ -36,6 +60,31 @@ class Tokenizer(ABC):
     @abstractmethod
     def detokenize(self, tokens: Sequence[str]) -> str:
         """The text of tokens."""
+
+
+class LearntTokenizer(Tokenizer):
+    """A tokenizer that knows its tokens from texts seen before; its config is a ``LearntTokenizerConfig``.
+
+    ``learn`` sees the texts; what it gives is kept in the checkpoint and is all that a later tokenizer gets.
+    """
+
+    def __init__(self, config: TokenizerConfig, learnt: Learnt) -> None:
+        """Raises ValueError, with the reason, for what ``learn`` has not given: a checkpoint may be damaged."""
+        super().__init__(config)
+        self.learnt = learnt
+
+    @classmethod
+    @abstractmethod
+    def learn(cls, config: TokenizerConfig, texts: Iterable[str]) -> Learnt:
+        """What the texts teach, always the same of the same texts; they are walked once at most."""
+
+    @abstractmethod
+    def tokens(self) -> list[str]:
+        """Every token it can give, apart from what it has never seen: the vocabulary, in the order of its ids."""
+
+    def tokenize_by_chance(self, text: str, seed: int) -> list[str]:
+        """The tokens of another way to cut the text, a pure function of the seed (any whole number below 2^63)."""
+        raise NotImplementedError(f"{type(self).__name__} cuts a text in one way only.")
 
 
 @dataclass
@@ -50,6 +99,10 @@ class WhitespaceTokenizer(Tokenizer):
 
     Lossless for texts whose words are separated by single blanks, with no white space besides.
     """
+
+    def normalize(self, text: str) -> str:
+        """Single blanks for all white space, none at the ends."""
+        return " ".join(text.split())
 
     def tokenize(self, text: str) -> list[str]:
         """The words of a text."""
@@ -85,8 +138,8 @@ class CharactersConfig(TokenizerConfig):
     normalize: Normalization = Normalization.none
 
     def __post_init__(self) -> None:
-        self.unit = _member(CharacterUnit, self.unit, "unit")
-        self.normalize = _member(Normalization, self.normalize, "normalize")
+        self.unit = member(CharacterUnit, self.unit, "unit")
+        self.normalize = member(Normalization, self.normalize, "normalize")
 
 
 class CharacterTokenizer(Tokenizer):
@@ -101,9 +154,13 @@ class CharacterTokenizer(Tokenizer):
         self.compose = config.normalize is Normalization.nfc
         self.clusters = config.unit is CharacterUnit.graphemes
 
+    def normalize(self, text: str) -> str:
+        """Normal form C where that is asked."""
+        return unicodedata.normalize("NFC", text) if self.compose else text
+
     def tokenize(self, text: str) -> list[str]:
         """The characters of a text."""
-        text = unicodedata.normalize("NFC", text) if self.compose else text
+        text = self.normalize(text)
         return regex.findall(r"\X", text) if self.clusters else list(text)
 
     def detokenize(self, tokens: Sequence[str]) -> str:
@@ -137,6 +194,10 @@ class SeparatedTokenizer(Tokenizer):
         super().__init__(config)
         self.separator = config.separator
 
+    def normalize(self, text: str) -> str:
+        """One separator between two symbols, none at the ends."""
+        return self.separator.join(self.tokenize(text))
+
     def tokenize(self, text: str) -> list[str]:
         """The symbols of a text."""
         return [symbol for symbol in text.split(self.separator) if symbol]
@@ -158,10 +219,14 @@ def config_from_plain(plain: dict[str, Any], allowed: Iterable[type[TokenizerCon
     name = str(plain.get("name"))
     if name not in by_name:
         raise ConfigurationError(f"There is no tokenizer {name!r}. {nearest(name, by_name)}")
+    known = [field.name for field in fields(by_name[name])]
+    for key in plain:
+        if key not in known:
+            raise ConfigurationError(f"`{key}` is no option of the tokenizer {name}. {nearest(str(key), known)}")
     return by_name[name](**plain)
 
 
-def _member(kind: type[Member], value: Member | str, key: str) -> Member:
+def member(kind: type[Member], value: Member | str, key: str) -> Member:
     """The enum member a name stands for, as plain values carry names."""
     if isinstance(value, kind):
         return value

@@ -23,19 +23,24 @@ def told_by_first_rank(question: str, decide: Callable[[], bool]) -> bool:
     Each rank looking for itself could see a directory before and after the others have changed it. The answer goes
     through torchrun's store; the others wait for as long as the first one needs. Each question is asked once.
     """
+    return text_from_first_rank(question, lambda: str(decide())) == "True"
+
+
+def text_from_first_rank(question: str, make: Callable[[], str]) -> str:
+    """A text that the first rank alone makes, on every rank; as ``told_by_first_rank``."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return decide()
-    return _through(_store(), question, decide)
+        return make()
+    return _through(_store(), question, make)
 
 
-def _through(store: Store, question: str, decide: Callable[[], bool]) -> bool:
+def _through(store: Store, question: str, make: Callable[[], str]) -> str:
     if is_first_rank():
-        answer = decide()
-        store.set(question, str(answer))
+        answer = make()
+        store.set(question, answer)
         return answer
     while not store.check([question]):
         time.sleep(_POLL_SECONDS)
-    return store.get(question) == b"True"
+    return store.get(question).decode()
 
 
 def _store() -> Store:

@@ -1,16 +1,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from seq2seq_lightning.errors import CheckpointError, ConfigurationError, DataError
+from seq2seq_lightning.text.building import build_codecs
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
+from seq2seq_lightning.text.pieces_config import BPEConfig
 from seq2seq_lightning.text.sides import SourceTextConfig, TargetTextConfig, TextConfig
-from seq2seq_lightning.text.tokenizers import CharactersConfig, CharacterUnit, SeparatedConfig, WhitespaceConfig
+from seq2seq_lightning.text.tokenizers import (
+    CharactersConfig,
+    CharacterUnit,
+    SeparatedConfig,
+    TokenizerConfig,
+    WhitespaceConfig,
+)
+from seq2seq_lightning.text.vocabulary import Vocabulary
+from tests.text.registered import SIZE, learning, small, tokenizer_of
+from tests.text.registered import TEXTS as LINES
 
 TEXTS = ["a b c", "a b", "a"]  # ids: a 4, b 5, c 6
 
@@ -94,3 +106,79 @@ def test_the_config_is_a_structured_config():
     assert isinstance(built, TextConfig)
     assert built.source == SourceTextConfig(tokenizer=CharactersConfig(unit=CharacterUnit.graphemes), reverse=True)
     assert built.target == TargetTextConfig(tokenizer=WhitespaceConfig(), max_size=10)
+
+
+@pytest.mark.parametrize("config", learning(), ids=str)
+def test_what_a_tokenizer_has_learnt_travels_with_its_codec(config: TokenizerConfig):
+    codec = SourceCodec.build(SourceTextConfig(tokenizer=config, lowercase=True, reverse=True), LINES)
+    again = SourceCodec.from_plain(json.loads(json.dumps(codec.to_plain())))
+    assert again == codec
+    text = LINES[0].upper()
+    assert again.encode(text, frozen=True) == codec.encode(text)
+    assert again.decode(again.encode(text)) == LINES[0].lower()
+    assert len(codec.vocabulary) == SIZE
+
+
+@pytest.mark.parametrize("config", learning(), ids=str)
+def test_an_unseen_character_is_unknown_and_refused_by_a_frozen_vocabulary(config: TokenizerConfig):
+    codec = TargetCodec.build(TargetTextConfig(tokenizer=config), LINES)
+    assert codec.encode("the ☃").count(codec.vocabulary.unk_id) == 1
+    with pytest.raises(DataError, match=r"The symbol '.*☃' is outside the frozen vocabulary of \d+ tokens"):
+        codec.encode("the ☃", frozen=True)
+
+
+@pytest.mark.parametrize("config", learning(), ids=str)
+def test_a_damaged_or_foreign_text_section_is_refused(config: TokenizerConfig):
+    plain = TargetCodec.build(TargetTextConfig(tokenizer=config), LINES).to_plain()
+    with pytest.raises(CheckpointError, match=r"cannot be used as it was stored: .* train it again"):
+        TargetCodec.from_plain(plain | {"learnt": {}})
+    with pytest.raises(CheckpointError, match=r"of the checkpoint has other tokens than its vocabulary"):
+        TargetCodec.from_plain(plain | {"vocabulary": Vocabulary(Vocabulary.SPECIALS).to_plain()})
+    for changed in ({"config": {}}, {"config": {"tokenizer": {"name": "x"}}}, {"vocabulary": {"format": 1}}):
+        with pytest.raises(CheckpointError, match=r"text section of the checkpoint is damaged, or made by something"):
+            TargetCodec.from_plain(plain | changed)
+
+
+def test_one_vocabulary_for_both_sides_counts_the_words_of_both():
+    joint = TextConfig(SourceTextConfig(min_frequency=2), TargetTextConfig(min_frequency=2), joint=True)
+    source, target = build_codecs(joint, ["a b", "b"], ["a c"])
+    assert source.vocabulary == target.vocabulary
+    assert source.vocabulary.tokens[4:] == ("a", "b")
+    apart, _ = build_codecs(replace(joint, joint=False), ["a b", "b"], ["a c"])
+    assert apart.vocabulary.tokens[4:] == ("b",)
+
+
+@pytest.mark.parametrize("config", learning(), ids=str)
+def test_one_tokenizer_for_both_sides_has_seen_both(config: TokenizerConfig):
+    sides = TextConfig(SourceTextConfig(tokenizer=config), TargetTextConfig(tokenizer=config), joint=True)
+    source, target = build_codecs(sides, LINES[:2], LINES[2:])
+    assert source.learnt == target.learnt and source.vocabulary == target.vocabulary
+    assert target == TargetCodec.build(sides.target, LINES)
+
+
+def test_sides_that_differ_cannot_be_joint_but_for_chance():
+    with pytest.raises(ConfigurationError, match=r"but `text.source.lowercase` is True and `text.target.lowercase` is"):
+        TextConfig(SourceTextConfig(lowercase=True), TargetTextConfig(), joint=True)
+    with pytest.raises(ConfigurationError, match=r"`text.source.tokenizer` is .*Set both alike, or `text.joint=false`"):
+        TextConfig(SourceTextConfig(tokenizer=CharactersConfig()), TargetTextConfig(), joint=True)
+    TextConfig(SourceTextConfig(tokenizer=BPEConfig(dropout=0.1)), TargetTextConfig(tokenizer=BPEConfig()), joint=True)
+
+
+@pytest.mark.parametrize(("key", "value"), [("min_frequency", 2), ("max_size", 9)])
+def test_a_learnt_vocabulary_has_its_own_size(key: str, value: int):
+    with pytest.raises(ConfigurationError, match=rf"`text.<side>.{key}` is {value}, but the tokenizer bpe learns a"):
+        SourceTextConfig(tokenizer=BPEConfig(), **{key: value})
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**62), st.booleans(), st.booleans(), st.sampled_from(["the cat sat on the mat", "the ☃☃ cat ☃"]))
+def test_ids_cut_anew_say_the_same(seed: int, bos: bool, reverse: bool, text: str):
+    tokenizer = small(BPEConfig, dropout=0.5)
+    codec = SourceCodec.of_learnt(
+        SourceTextConfig(tokenizer=tokenizer, bos=bos, reverse=reverse), tokenizer_of(tokenizer).learnt
+    )
+    ids = codec.encode(text)
+    again = codec.recut(ids, seed)
+    assert codec.decode(again) == codec.decode(ids)
+    assert again.count(codec.vocabulary.unk_id) == ids.count(codec.vocabulary.unk_id)
+    assert again == codec.recut(ids, seed)
