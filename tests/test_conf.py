@@ -6,6 +6,7 @@ a schema, each schema has a YAML file.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -112,12 +113,16 @@ def files(tmp_path: Path) -> dict[str, list[str]]:
     source, target, table = tmp_path / "a.src", tmp_path / "a.tgt", tmp_path / "a.tsv"
     source.write_text("a red house\na blue car\nthe house\na car\n", encoding="utf-8")
     target.write_text("maison rouge une\nvoiture bleue une\nmaison la\nvoiture une\n", encoding="utf-8")
-    rows = zip(source.read_text("utf-8").splitlines(), target.read_text("utf-8").splitlines(), strict=True)
+    rows = list(zip(source.read_text("utf-8").splitlines(), target.read_text("utf-8").splitlines(), strict=True))
     table.write_text("".join(f"{a}\t{b}\n" for a, b in rows), encoding="utf-8")
+    lines = tmp_path / "a.jsonl"
+    lines.write_text("".join(json.dumps({"source": a, "target": b}) + "\n" for a, b in rows), encoding="utf-8")
     sides = {"source": source, "target": target}
     return {
         "parallel": [f"data.{split}.{side}={path}" for split in SPLITS for side, path in sides.items()],
         "tsv": [f"data.{split}={table}" for split in SPLITS],
+        "jsonl": [f"data.{split}={lines}" for split in SPLITS],
+        "continuation": [f"data.{split}={source}" for split in SPLITS],
         "scan": [],
     }
 
@@ -142,7 +147,7 @@ def takes_a_step(config: Config, folder: Path) -> None:
     assert math.isfinite(history["train/loss"]) and history["train/loss"] > 0
     assert math.isfinite(history["val/loss"]) if corpus.val else "val/loss" not in history
     assert last_checkpoint(folder / "checkpoints") == folder / "checkpoints" / "step-1.ckpt"
-    assert len(load(folder).translate([pair.source for pair in corpus.train[:2]])) == 2
+    assert len(load(folder).translate([pair.source for pair in list(corpus.train)[:2]])) == 2
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.metrics.corpus import BLEUConfig, ChrFConfig, TERConfig, bleu, chrf, ter
+from seq2seq_lightning.metrics.execution import ExecutionConfig, execution
 from seq2seq_lightning.metrics.score import References, Score
 from seq2seq_lightning.metrics.sequence import cer, exact_match, per, token_accuracy, wer
 from seq2seq_lightning.plugins import Table
@@ -24,6 +25,7 @@ class MetricsConfig:
     bleu: BLEUConfig = field(default_factory=BLEUConfig)
     chrf: ChrFConfig = field(default_factory=ChrFConfig)
     ter: TERConfig = field(default_factory=TERConfig)
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
 
     def __post_init__(self) -> None:
         """Refuse unknown names."""
@@ -51,6 +53,7 @@ METRICS: Table[str, Metric] = Table(
         "wer": Metric(lambda texts, references, _: wer(texts, references), False),
         "cer": Metric(lambda texts, references, _: cer(texts, references), False),
         "per": Metric(lambda texts, references, _: per(texts, references), False),
+        "execution": Metric(lambda texts, references, config: execution(texts, references, config.execution), True),
     },
 )
 

@@ -14,13 +14,16 @@ from seq2seq_lightning.structure import from_plain, to_plain
 
 HYPOTHESES = ["the cat sat on the mat", "a dog ran home today"]
 REFERENCES = [("the cat sat on the mat",), ("a dog walked home today",)]
+ACTIONS = ["I_WALK I_JUMP", "I_RUN"], [("I_WALK I_JUMP",), ("I_TURN_LEFT I_RUN",)]
+TEXTS = {"execution": ACTIONS}  # of metrics that do not take any text
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_prefers_the_better_text(name: str) -> None:
     """Perfect, one word wrong, all wrong: in the order `higher_is_better` says; each with signature and n."""
-    texts = [[several[0] for several in REFERENCES], HYPOTHESES, ["x y", "z"]]
-    scores = [score_corpus(MetricsConfig(), each, REFERENCES, names=[name])[name] for each in texts]
+    hypotheses, references = TEXTS.get(name, (HYPOTHESES, REFERENCES))
+    texts = [[several[0] for several in references], hypotheses, ["x y", "z"]]
+    scores = [score_corpus(MetricsConfig(), each, references, names=[name])[name] for each in texts]
     values = [score.value if higher_is_better(name) else -score.value for score in scores]
     assert values[0] > values[1] > values[2]
     assert {score.n for score in scores} == {2} and all(score.signature for score in scores)

@@ -185,11 +185,11 @@ class Sieve:
             ) from problem
 
 
-def check_test_names(names: Iterable[str]) -> None:
-    """Test sets name folders and logged keys."""
+def check_test_names(names: Iterable[str], key: str = "test") -> None:
+    """Test sets name folders and logged keys; key: the section of the configuration where they stand."""
     for name in names:
         if not re.fullmatch(r"[\w-]+", name) or name in ("train", "val"):
             raise ConfigurationError(
-                f"`data.test.{name}`: {name!r} cannot name a test set. "
+                f"`data.{key}.{name}`: {name!r} cannot name a test set. "
                 "Use letters, digits, `_` and `-`, and neither `train` nor `val`."
             )
