@@ -73,8 +73,8 @@ def collate(
     A ``filler`` batch keeps a rank in step when there is no row left for it: its labels are all pad, so that it adds
     nothing to the loss, while its lengths stay above zero.
     """
-    source_lengths = split.source_lengths[rows]
-    label_lengths = split.target_lengths[rows] + int(target_eos)
+    source_lengths = split.source_lengths[rows].astype(np.int64)
+    label_lengths = split.target_lengths[rows].astype(np.int64) + int(target_eos)
     width, source_width = int(label_lengths.max()), int(source_lengths.max())
     source = _pad(split.source_ids, split.source_offsets, rows, source_width, ids.pad)
     tokens = _pad(split.target_ids, split.target_offsets, rows, width, ids.pad)
@@ -103,7 +103,7 @@ def collate(
 
 
 def _pad(
-    ids: NDArray[np.int32], offsets: NDArray[np.int64], rows: NDArray[np.int64], width: int, pad_id: int
+    ids: NDArray[np.integer], offsets: NDArray[np.int64], rows: NDArray[np.int64], width: int, pad_id: int
 ) -> NDArray[np.int64]:
     """Rows of flat ids side by side, filled up on the right: (batch, width), int64."""
     starts, ends = offsets[rows], offsets[rows + 1]

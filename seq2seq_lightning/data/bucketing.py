@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from seq2seq_lightning.data.cutting import by_positions, by_sentences
+from seq2seq_lightning.data.ordering import by_length, permutation, random_numbers
+from seq2seq_lightning.data.plan import Lengths, Plan, Rows, padding_share
 from seq2seq_lightning.errors import ConfigurationError, DataError
-from seq2seq_lightning.randomness import uniforms
 
-Lengths = NDArray[np.int64]
-Rows = NDArray[np.int64]
+__all__ = ["BatchUnit", "BatchingConfig", "Sampling", "padding_share", "plan_epoch", "plan_evaluation"]
 
 
 class BatchUnit(Enum):
@@ -66,9 +65,7 @@ class BatchingConfig:
             )
 
 
-def plan_epoch(
-    source_lengths: Lengths, label_lengths: Lengths, config: BatchingConfig, seed: int, epoch: int
-) -> list[Rows]:
+def plan_epoch(source_lengths: Lengths, label_lengths: Lengths, config: BatchingConfig, seed: int, epoch: int) -> Plan:
     """The global batches of an epoch in the order they are trained.
 
     source_lengths, label_lengths: (rows,), positions of each row in the two padded tensors.
@@ -77,25 +74,32 @@ def plan_epoch(
     equal length chance decides as ever.
     """
     if config.unit is BatchUnit.tokens:
-        _check_budget(source_lengths + label_lengths, config.size)
-    order = _visits(len(source_lengths), config.sampling, seed, epoch)
+        _check_budget(source_lengths, label_lengths, config.size)
+    rows = _visits(len(source_lengths), config.sampling, seed, epoch)
     is_ordered = epoch < config.curriculum_epochs
-    pool = len(order) if config.pool <= 0 or is_ordered else config.pool
-    batches: list[Rows] = []
-    for start in range(0, len(order), max(pool, 1)):
-        rows = order[start : start + pool]
+    pool = max(len(rows) if config.pool <= 0 or is_ordered else config.pool, 1)
+    starts = []
+    for start in range(0, len(rows), pool):
+        part = rows[start : start + pool]
         if config.pool or is_ordered:
-            rows = rows[np.lexsort((label_lengths[rows], source_lengths[rows]))]
-        cuts = list(_cuts(source_lengths[rows], label_lengths[rows], config))
-        batches += np.split(rows, cuts)
-    if is_ordered:
-        return batches
-    return [batches[index] for index in _permutation(len(batches), seed, "batch_order", epoch)]
+            part[:] = by_length(part, source_lengths, label_lengths)
+        starts.append(start + _starts(source_lengths[part], label_lengths[part], config))
+    bounds = np.concatenate([*starts, [len(rows)]]).astype(np.int64)
+    batches = len(bounds) - 1
+    order = np.arange(batches) if is_ordered else permutation(batches, seed, "batch_order", epoch)
+    return Plan(rows, bounds, order)
+
+
+def _starts(source_lengths: Lengths, label_lengths: Lengths, config: BatchingConfig) -> NDArray[np.int64]:
+    """Where the batches of a pool begin."""
+    if config.unit is BatchUnit.tokens:
+        return by_positions(source_lengths, label_lengths, config.size, config.same_source_length)
+    return by_sentences(source_lengths, config.size, config.same_source_length)
 
 
 def plan_evaluation(
     source_lengths: Lengths, label_lengths: Lengths, size: int, world_size: int = 1, longest: int | None = None
-) -> list[Rows]:
+) -> Plan:
     """Batches of at most ``size`` rows per rank, each row once, longest first (what exhausts memory does so at once).
 
     The batches are of nearly equal size, so that each of them has a row for every rank. longest: rows beyond this
@@ -116,7 +120,7 @@ def plan_evaluation(
         rows = len(longest_first)
     batches = min(-(-rows // (size * world_size)), rows // world_size)
     evenly = np.array_split(longest_first, batches) if rows else []
-    return [np.ascontiguousarray(batch) for batch in [*too_long, *evenly]]
+    return Plan.of([*too_long, *evenly])
 
 
 def _cut_by_positions(rows: Rows, lengths: Lengths, size: int, longest: int) -> list[Rows]:
@@ -125,53 +129,24 @@ def _cut_by_positions(rows: Rows, lengths: Lengths, size: int, longest: int) -> 
     batches, start = [], 0
     while len(too_long) and start <= too_long[-1]:
         count = size
-        while count > 1 and lengths[rows[start : start + count]].max() * count > size * longest:
+        while count > 1 and int(lengths[rows[start : start + count]].max()) * count > size * longest:
             count -= 1
         batches.append(rows[start : start + count])
         start += count
     return batches
 
 
-def padding_share(plan: Sequence[Rows], source_lengths: Lengths, label_lengths: Lengths) -> float:
-    """Pad positions ÷ all positions over the batches of a plan, source and target together."""
-    real = padded = 0
-    for rows in plan:
-        for lengths in (source_lengths[rows], label_lengths[rows]):
-            real += int(lengths.sum())
-            padded += len(rows) * int(lengths.max())
-    return 1.0 - real / padded if padded else 0.0
-
-
-def _visits(rows: int, sampling: Sampling, seed: int, epoch: int) -> Rows:
+def _visits(rows: int, sampling: Sampling, seed: int, epoch: int) -> NDArray[np.int32]:
     """The rows an epoch visits, in random order: (rows,)."""
     if sampling is Sampling.epochs:
-        return _permutation(rows, seed, "order", epoch)
-    draws = uniforms(seed, "order", epoch, torch.arange(rows), 1)[:, 0].numpy()
-    return (draws * rows).astype(np.int64)
+        return permutation(rows, seed, "order", epoch)
+    draws = random_numbers(rows, seed, "order", epoch)
+    draws *= rows
+    return draws.astype(np.int32)
 
 
-def _permutation(count: int, seed: int, stream: str, epoch: int) -> Rows:
-    """0 … count - 1 in random order."""
-    keys = uniforms(seed, stream, epoch, torch.arange(count), 1)[:, 0].numpy()
-    return np.argsort(keys, kind="stable")
-
-
-def _cuts(source_lengths: Lengths, label_lengths: Lengths, config: BatchingConfig) -> Iterator[int]:
-    """Where batches begin, besides at 0, in rows that stand in their order."""
-    begin = source_time = target_time = 0
-    lengths = zip(source_lengths.tolist(), label_lengths.tolist(), strict=True)
-    for row, (source, labels) in enumerate(lengths):
-        wider = max(source_time, source), max(target_time, labels)
-        rows = row + 1 - begin
-        needed = rows if config.unit is BatchUnit.sentences else rows * sum(wider)
-        other_length = config.same_source_length and source != source_time
-        if row > begin and (needed > config.size or other_length):
-            yield row
-            begin, wider = row, (source, labels)
-        source_time, target_time = wider
-
-
-def _check_budget(positions: Lengths, budget: int) -> None:
+def _check_budget(source_lengths: Lengths, label_lengths: Lengths, budget: int) -> None:
+    positions = source_lengths.astype(np.int32) + label_lengths
     too_long = np.flatnonzero(positions > budget)
     if len(too_long):
         row = too_long[0]

@@ -34,6 +34,11 @@ class Pair:
         return cls(source, target, (target,))
 
 
+Ids = NDArray[np.integer]
+Offsets = NDArray[np.int64]
+BLOCK = 1 << 20  # offsets looked at at once
+
+
 class Pairs(Protocol):
     """Pairs that can be walked any number of times, always with the same result: a list, or a ``Stream``."""
 
@@ -117,30 +122,31 @@ class EncodedSplit:
     """The ids of a split in flat arrays, which can be memory-mapped and are shared with worker processes.
 
     Row r of the source is ``source_ids[source_offsets[r] : source_offsets[r + 1]]``; the target likewise.
-    Ids are int32, offsets int64. Targets carry no marks. A split made for copying has ``copy_ids``, and its
-    ``target_ids`` go beyond the vocabulary where a target repeats an unknown word of its source.
+    Ids are int32, or uint16 in a cached split whose vocabulary allows it; offsets int64. Targets carry no marks. A
+    split made for copying has ``copy_ids``, and its ``target_ids`` go beyond the vocabulary where a target repeats an
+    unknown word of its source.
     """
 
-    source_ids: NDArray[np.int32]
-    source_offsets: NDArray[np.int64]
-    target_ids: NDArray[np.int32]
-    target_offsets: NDArray[np.int64]
-    copy_ids: NDArray[np.int32] | None = None  # beside source_ids, for copying: see ``text.copying``
+    source_ids: Ids
+    source_offsets: Offsets
+    target_ids: Ids
+    target_offsets: Offsets
+    copy_ids: Ids | None = None  # beside source_ids, for copying: see ``text.copying``
 
     def __len__(self) -> int:
         return len(self.source_offsets) - 1
 
     @cached_property
-    def source_lengths(self) -> NDArray[np.int64]:
-        """Positions of each source, marks included: (rows,)."""
-        return np.diff(self.source_offsets)
+    def source_lengths(self) -> NDArray[np.integer]:
+        """Positions of each source, marks included: (rows,), of the smallest type that holds one more."""
+        return _lengths(self.source_offsets)
 
     @cached_property
-    def target_lengths(self) -> NDArray[np.int64]:
-        """Tokens of each target, without marks: (rows,)."""
-        return np.diff(self.target_offsets)
+    def target_lengths(self) -> NDArray[np.integer]:
+        """Tokens of each target, without marks: (rows,), of the smallest type that holds one more."""
+        return _lengths(self.target_offsets)
 
-    def label_lengths(self, target_eos: bool) -> NDArray[np.int64]:
+    def label_lengths(self, target_eos: bool) -> NDArray[np.integer]:
         """Labels of each target: its tokens, and eos where the model learns to stop: (rows,), none of them zero."""
         lengths = self.target_lengths + int(target_eos)
         empty = np.flatnonzero(lengths == 0)
@@ -152,35 +158,64 @@ class EncodedSplit:
         return lengths
 
 
+def _lengths(offsets: Offsets) -> NDArray[np.integer]:
+    """How far each row reaches, found block by block, as offsets may be mapped and many."""
+    blocks = [offsets[start : start + BLOCK + 1] for start in range(0, len(offsets) - 1, BLOCK)]
+    longest = max((int(np.diff(block).max()) for block in blocks), default=0)
+    found = np.empty(len(offsets) - 1, dtype=np.min_scalar_type(longest + 1))
+    for index, block in enumerate(blocks):
+        found[index * BLOCK : (index + 1) * BLOCK] = np.diff(block)
+    return found
+
+
+class RowsOfIds(Protocol):
+    """Where the rows of one side go."""
+
+    def append(self, ids: list[int]) -> None:
+        """One more row."""
+
+
 def encode_split(
     pairs: Iterable[Pair], source_codec: SourceCodec, target_codec: TargetCodec, copies: bool = False
 ) -> EncodedSplit:
     """The ids of sources and targets. copies: for a model that copies words of the source."""
-    sources, targets, copied = _Rows(), _Rows(), _Rows()
-    copying = Copying(source_codec, target_codec) if copies else None
+    sources, targets, copied = RowsInMemory(), RowsInMemory(), RowsInMemory()
+    encode_into(sources, targets, copied if copies else None, pairs, source_codec, target_codec)
+    return EncodedSplit(*sources.flat(), *targets.flat(), copied.flat()[0] if copies else None)
+
+
+def encode_into(
+    sources: RowsOfIds,
+    targets: RowsOfIds,
+    copied: RowsOfIds | None,
+    pairs: Iterable[Pair],
+    source_codec: SourceCodec,
+    target_codec: TargetCodec,
+) -> None:
+    """Append the ids of each pair; copied: beside the sources, for a model that copies."""
+    copying = None if copied is None else Copying(source_codec, target_codec)
     for row, pair in enumerate(pairs, start=1):
         try:
             sources.append(source_codec.encode(pair.source))
-            if copying is None:
+            if copying is None or copied is None:
                 targets.append(target_codec.encode(pair.target))
             else:
                 targets.append(copying.target_ids(pair.source, pair.target))
                 copied.append(copying.source_ids(pair.source))
         except DataError as error:
             raise DataError(f"Pair {row}: {error}") from error
-    return EncodedSplit(*sources.flat(), *targets.flat(), copied.flat()[0] if copies else None)
 
 
 def encode_sources(texts: Iterable[str], source_codec: SourceCodec) -> EncodedSplit:
     """The ids of sources to translate; their targets are empty."""
-    sources, targets = _Rows(), _Rows()
+    sources, targets = RowsInMemory(), RowsInMemory()
     for text in texts:
         sources.append(source_codec.encode(text))
         targets.append([])
     return EncodedSplit(*sources.flat(), *targets.flat())
 
 
-class _Rows:
+class RowsInMemory:
     """Rows of ids, kept one after another as they come."""
 
     def __init__(self) -> None:
@@ -191,6 +226,6 @@ class _Rows:
         self.ids.extend(ids)
         self.ends.append(len(self.ids))
 
-    def flat(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    def flat(self) -> tuple[Ids, Offsets]:
         """Ids one row after another, and where each row begins: (total,), (rows + 1,)."""
         return np.frombuffer(self.ids, dtype=np.int32), np.frombuffer(self.ends, dtype=np.int64)

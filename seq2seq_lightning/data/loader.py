@@ -14,8 +14,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from seq2seq_lightning.data.batch import Batch, SpecialIds, collate
-from seq2seq_lightning.data.bucketing import BatchingConfig, Rows, padding_share, plan_epoch, plan_evaluation
+from seq2seq_lightning.data.bucketing import BatchingConfig, padding_share, plan_epoch, plan_evaluation
 from seq2seq_lightning.data.example import EncodedSplit
+from seq2seq_lightning.data.plan import Plan
 from seq2seq_lightning.errors import CheckpointError, DataError
 
 
@@ -28,7 +29,7 @@ class MicroBatches(Dataset[Batch]):
     """
 
     split: EncodedSplit
-    plan: list[Rows]
+    plan: Plan
     ids: SpecialIds
     target_eos: bool
     rank: int
@@ -78,10 +79,10 @@ class TrainingLoader:
         self.epoch = 0
         self.position = 0  # global batches of this epoch handed out
         self.update = 0  # global batches handed out in all
-        self._planned: tuple[int, list[Rows]] | None = None
+        self._planned: tuple[int, Plan] | None = None
 
     @property
-    def plan(self) -> list[Rows]:
+    def plan(self) -> Plan:
         """The global batches of the current epoch."""
         if self._planned is None or self._planned[0] != self.epoch:
             plan = plan_epoch(self.split.source_lengths, self.label_lengths, self.batching, self.seed, self.epoch)

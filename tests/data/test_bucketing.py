@@ -15,6 +15,7 @@ from seq2seq_lightning.data.bucketing import (
     plan_epoch,
     plan_evaluation,
 )
+from seq2seq_lightning.data.plan import Plan
 from seq2seq_lightning.errors import ConfigurationError, DataError
 
 RANDOM = np.random.default_rng(0)
@@ -69,7 +70,7 @@ def test_sorting_pools_saves_padding_and_the_share_counts_both_sides():
     shares = [padding_share(plan_of(BatchingConfig(size=20, pool=pool)), SOURCE, LABELS) for pool in (0, 100, -1)]
     assert shares == sorted(shares, reverse=True)
     # widths 3 and 4, two rows: 14 positions, of which (3 + 1) + (2 + 4) = 10 are real
-    assert padding_share([np.array([0, 1])], np.array([3, 1]), np.array([2, 4])) == pytest.approx(4 / 14)
+    assert padding_share(Plan.of([np.array([0, 1])]), np.array([3, 1]), np.array([2, 4])) == pytest.approx(4 / 14)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
