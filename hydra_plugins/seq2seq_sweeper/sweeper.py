@@ -9,8 +9,11 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from seq2seq_lightning.commands.compose import composer
+from seq2seq_lightning.commands.composition import SweepLoader
 from seq2seq_lightning.commands.processes import core_count, jobs_at_once
 from seq2seq_lightning.commands.sweeps import launch_sweep, plan_sweep
 
@@ -30,6 +33,11 @@ class CheckingSweeper(BasicSweeper):
 
     def __init__(self) -> None:
         super().__init__(max_batch_size=None)
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra: what to sweep, and what launches it."""
+        context = SweepLoader.within(hydra_context)
+        super().setup(hydra_context=context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Expand the command line into jobs and run those that are not finished."""

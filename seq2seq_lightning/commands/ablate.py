@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from seq2seq_lightning.command_config import AblateConfig, AblateMode
 from seq2seq_lightning.commands.application import JobFailed, plain, run_application
 from seq2seq_lightning.commands.compose import composer
+from seq2seq_lightning.commands.composition import SweepLoader
 from seq2seq_lightning.commands.processes import train_task
 from seq2seq_lightning.commands.sweeps import Plan, launch_sweep, plan_sweep
 from seq2seq_lightning.config import FAMILIES
@@ -68,7 +69,7 @@ def _sweep_context() -> tuple[HydraContext, DictConfig]:
     loader = GlobalHydra.instance().config_loader()
     given = [each for each in HydraConfig.get().overrides.hydra if not each.startswith("hydra.mode=")]
     master = loader.load_configuration("train", overrides=given, run_mode=RunMode.MULTIRUN)
-    return HydraContext(config_loader=loader, callbacks=Callbacks(master)), master
+    return SweepLoader.within(HydraContext(config_loader=loader, callbacks=Callbacks(master))), master
 
 
 def _entry(job: Job, ablation: AblationConfig) -> Entry:

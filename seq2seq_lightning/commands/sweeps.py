@@ -83,6 +83,23 @@ def launch_sweep(plan: Plan, jobs: list[list[str]], launcher: Any, at_once: int 
     return waves.concluded()
 
 
+def _launched(launcher: Any, jobs: list[list[str]], begun: int) -> Sequence[JobReturn]:
+    """One answer per job, also where a process of the launcher itself was killed, which takes all answers with it."""
+    try:
+        return launcher.launch(jobs, initial_job_idx=begun)
+    except (UserError, HydraException, OmegaConfBaseException):
+        raise
+    except Exception as error:
+        what = f"{' '.join(str(error).split())[:200]} ({type(error).__name__})"
+        problem = JobFailed(
+            f"the launcher broke down: {what}. What it had started may still run: the same command waits for it, and "
+            "runs what is missing."
+        )
+        answer = JobReturn(status=JobStatus.FAILED)
+        answer.return_value = problem
+        return [answer] * len(jobs)
+
+
 @dataclass
 class _Waves:
     """What is launched, in the order of the launches, and how each ended."""
@@ -105,7 +122,7 @@ class _Waves:
             if wave is self.later:
                 given = [_once(grid.job, overrides) for grid, overrides in zip(chosen, given, strict=True)]
             if given:
-                answers = self.launcher.launch(given, initial_job_idx=self.launches)
+                answers = _launched(self.launcher, given, self.launches)
                 self.launches += len(given)
                 self.answers |= {grid.numbers: answer for grid, answer in zip(chosen, answers, strict=True)}
 
@@ -118,7 +135,7 @@ class _Waves:
         failed = [grid for grid in self.first + self.later if self._problem(grid) is not None]
         if failed:
             count = sum(len(grid.numbers) for grid in failed)
-            told = [str(self._problem(grid)) for grid in failed]
+            told = dict.fromkeys(str(self._problem(grid)) for grid in failed)
             raise JobFailed(f"{count} of {len(self.jobs)} jobs\n" + "\n".join(told))
         return [self.answers[grid.numbers] for grid in self.first + self.later]
 
