@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -43,6 +44,9 @@ class SignificanceTest(Enum):
     bootstrap = "bootstrap"  # paired bootstrap over sentences, by sacrebleu
 
 
+SPEED = "sentences_per_second"  # a column like a metric; no score, as it is the machine's too
+BUCKET = 5  # scores are kept for sources of 1 to 5 tokens, 6 to 10, …
+BY_SENTENCE = ("exact_match", "sequence_error", "expected_exact_match")  # means over sentences, which add up
 ALL = "*"  # as the decoding of a criterion or comparison: all of them
 
 
@@ -90,6 +94,7 @@ class TrainedConfig:
     metric: str = "exact_match"
     test_set: str = "train"
     at_least: float = 95.0
+    but: list[str] = field(default_factory=list)  # rows that are not expected to learn
 
 
 @dataclass
@@ -136,11 +141,12 @@ class ComparisonConfig:
 
 @dataclass
 class LeftOutConfig:
-    """Combinations of the grid that are not trained: those that match all that is named."""
+    """Combinations of the grid that the table does without: those that match all that is named."""
 
     row: str | None = None
     where: dict[str, Any] = field(default_factory=dict)
-    why: str = ""  # printed under the table
+    decoding: str | None = None  # None: every decoding, and then nothing is trained
+    why: str = ""
 
 
 @dataclass
@@ -160,6 +166,7 @@ class AblationConfig:
     decodings: list[DecodingRowConfig] = field(default_factory=list)
     metrics: list[str] = field(default_factory=list)
     test_sets: list[str] = field(default_factory=lambda: ["test"])
+    analogue: bool = False  # other data than the published: a table after it, which can reproduce nothing
     light: bool = False  # a lighter protocol than the published one: the verdict says so
     trained: TrainedConfig | None = None
     criteria: list[CriterionConfig] = field(default_factory=list)
@@ -192,18 +199,25 @@ class Cell:
 
 def cells(config: AblationConfig) -> list[Cell]:
     """The places of the table, in its order."""
-    return [
+    there = [
         Cell(row.label, tuple(values.items()), decoding.label)
         for row in config.rows or [RowConfig()]
         for values in grid(config.axes, config.design)
-        if not any(_matches(each, row.label, values) for each in config.leave_out)
         for decoding in config.decodings or [DecodingRowConfig()]
     ]
+    without = config.leave_out
+    return [cell for cell in there if not any(cell.matches(each.row, each.where, each.decoding) for each in without)]
 
 
 def columns(config: AblationConfig) -> list[tuple[str, str]]:
     """(test set, metric) of every score in the table, in its order."""
     return [(test_set, metric) for test_set in config.test_sets for metric in config.metrics]
+
+
+def length_range(metric: str) -> tuple[str, int | None, int | None]:
+    """(metric, from, to) of ``metric[from-to]``, a score of sources of so many tokens; None without a range."""
+    found = re.fullmatch(r"(\w+)\[(\d+)-(\d+)\]", metric)
+    return (found[1], int(found[2]), int(found[3])) if found else (metric, None, None)
 
 
 def first_decoding(config: AblationConfig) -> str:
@@ -257,10 +271,6 @@ def grid(axes: dict[str, list[Any]], design: Design = Design.full) -> list[dict[
         return []
     base = {axis: values[0] for axis, values in axes.items()}
     return [base, *(base | {axis: value} for axis, values in axes.items() for value in values[1:])]
-
-
-def _matches(left_out: LeftOutConfig, row_label: str, values: dict[str, Any]) -> bool:
-    return Cell(row_label, tuple(values.items()), "").matches(left_out.row, left_out.where, None)
 
 
 def _published_of(config: AblationConfig, cell: Cell) -> dict[str, PublishedConfig]:

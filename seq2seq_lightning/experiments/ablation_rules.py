@@ -10,6 +10,8 @@ from typing import Any
 from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.experiments.ablation_config import (
     ALL,
+    BUCKET,
+    BY_SENTENCE,
     AblationConfig,
     ComparisonConfig,
     CriterionConfig,
@@ -20,6 +22,7 @@ from seq2seq_lightning.experiments.ablation_config import (
     Statistic,
     cells,
     columns,
+    length_range,
     partners,
     published,
     selects,
@@ -56,8 +59,30 @@ def _shape(config: AblationConfig) -> Iterable[str]:
         if not getattr(config, key):
             yield f"ablation.{key} is empty. Name at least one."
         yield from _repeated(f"ablation.{key}", getattr(config, key))
+    for metric in config.metrics:
+        yield from _range(metric)
+    for row in config.trained.but if config.trained else []:
+        if row not in (labels := [item.label for item in config.rows]):
+            yield f"ablation.trained.but: '{row}' is not a row of the table. {nearest(row, labels)}"
     yield from _labels("ablation.rows", [row.label for row in config.rows])
     yield from _labels("ablation.decodings", [decoding.label for decoding in config.decodings])
+
+
+def _range(metric: str) -> Iterable[str]:
+    """Scores are kept for buckets of source lengths; several buckets make one score where sentences add up."""
+    name, low, high = length_range(metric)
+    if low is None or high is None:
+        return
+    if low % BUCKET != 1 or high % BUCKET or low > high:
+        yield (
+            f"ablation.metrics: '{metric}' does not begin and end with what scores are kept for: sources of 1 to "
+            f"{BUCKET} tokens, {BUCKET + 1} to {2 * BUCKET}, … Write for example {name}[{BUCKET * 2 + 1}-{BUCKET * 4}]."
+        )
+    elif high - low >= BUCKET and name not in BY_SENTENCE:
+        yield (
+            f"ablation.metrics: '{metric}' cannot be put together from the scores that are kept, of {BUCKET} lengths "
+            f"each: only {', '.join(BY_SENTENCE)} are means over sentences. Write {name}[{low}-{low + BUCKET - 1}]."
+        )
 
 
 def _labels(key: str, labels: list[str]) -> Iterable[str]:
@@ -98,9 +123,9 @@ def _left_out(config: AblationConfig) -> Iterable[str]:
         yield "ablation.design=one_factor goes along axes, but ablation.axes is empty. Name axes, or remove design."
     for index, entry in enumerate(config.leave_out):
         key = f"ablation.leave_out[{index}]"
-        yield from _selection(config, key, entry.row, entry.where, None)
-        if entry.row is None and not entry.where:
-            yield f"{key} names neither row nor where, which leaves nothing to train. Name one of them."
+        yield from _selection(config, key, entry.row, entry.where, entry.decoding)
+        if entry.row is None and not entry.where and entry.decoding is None:
+            yield f"{key} names neither row nor where nor decoding, which leaves nothing. Name one of them."
 
 
 def _published(config: AblationConfig) -> Iterable[str]:

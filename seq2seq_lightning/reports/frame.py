@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
 
 from seq2seq_lightning.errors import DataError
-from seq2seq_lightning.experiments.ablation_config import AblationConfig, cells, columns, published
+from seq2seq_lightning.experiments.ablation_config import (
+    SPEED,
+    AblationConfig,
+    cells,
+    columns,
+    length_range,
+    published,
+)
 from seq2seq_lightning.experiments.ledger import State, TrialResult
 from seq2seq_lightning.experiments.record import FILE_NAME
-from seq2seq_lightning.experiments.scores import Score
+from seq2seq_lightning.experiments.scores import Score, Scores
 from seq2seq_lightning.reports.statistics import summarise
 
 
@@ -63,7 +71,7 @@ def summary(config: AblationConfig, results: Sequence[TrialResult]) -> pd.DataFr
                 "sd": seen.sd if seen else None,
                 "n": seen.n if seen else 0,
                 "trials": len(config.seeds),
-                "difference": seen.mean - target.value if seen and target else None,
+                "difference": seen.mean - target.value if seen and target and not config.analogue else None,
             }
             lines.append(line)
     return pd.DataFrame(lines)
@@ -76,13 +84,34 @@ def wanted(config: AblationConfig) -> list[tuple[str, str]]:
 
 
 def score(result: TrialResult, test_set: str, metric: str) -> Score | None:
-    """One score of a finished trial; None if it is not there."""
+    """One score of a finished trial; None if it is not there.
+
+    ``metric[41-60]`` is that of sources of 41 to 60 tokens, `sentences_per_second` the speed of the search.
+    """
     if result.state is not State.finished:
         return None
     found = [
-        scores.scores[metric] for scores in result.scores if scores.test_set == test_set and metric in scores.scores
+        item for scores in result.scores if scores.test_set == test_set and (item := _score(scores, metric)) is not None
     ]
     return found[0] if found else None
+
+
+def _score(scores: Scores, metric: str) -> Score | None:
+    if metric == SPEED and scores.sentences_per_second is not None:
+        return Score(scores.sentences_per_second, "sentences per second", scores.sentences)
+    name, low, high = length_range(metric)
+    if low is None or high is None:
+        return scores.scores.get(metric)
+    parts = [
+        Score(**part["scores"][name])
+        for part in scores.by_source_length
+        if low <= part["from"] and part["to"] <= high and name in part["scores"]
+    ]
+    n = sum(part.n for part in parts)
+    if not n:
+        return None
+    signature = f"{parts[0].signature}, sources of {low} to {high} tokens"
+    return Score(math.fsum(part.value * part.n for part in parts) / n, signature, n)
 
 
 def value(result: TrialResult, test_set: str, metric: str) -> float:

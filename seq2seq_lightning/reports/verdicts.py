@@ -115,7 +115,9 @@ def number(seen: float | None) -> str:
 
 
 def _is_published(config: AblationConfig) -> bool:
-    """Does the table hold a number of somebody else's?"""
+    """Does the table hold a number of somebody else's for the same data?"""
+    if config.analogue:
+        return False
     return any(row.published for row in config.rows) or any(cell.published for cell in config.published_cells)
 
 
@@ -223,7 +225,7 @@ def _lacks(config: AblationConfig, result: TrialResult) -> str | None:
 
 
 def _untrained(config: AblationConfig, result: TrialResult) -> str | None:
-    if config.trained is None:
+    if config.trained is None or result.trial.row_label in config.trained.but:
         return None
     seen = value(result, config.trained.test_set, config.trained.metric)
     if seen >= config.trained.at_least:

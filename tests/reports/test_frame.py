@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from seq2seq_lightning.errors import DataError
 from seq2seq_lightning.experiments.ablation_config import AblationConfig
 from seq2seq_lightning.experiments.ledger import State, TrialResult
-from seq2seq_lightning.reports.frame import frame, summary
+from seq2seq_lightning.reports.frame import frame, score, summary, value
 
 Make = Callable[..., list[TrialResult]]
 
@@ -48,3 +49,24 @@ def test_scores_of_different_test_sets_are_refused_within_a_row_only(primitives:
         frame(primitives, make(primitives, GOOD, references={("left", 1): "aaa", ("left", 2): "bbb"}))
     rows_differ = {("jump", 1): 7, ("jump", 2): 7}
     assert len(frame(primitives, make(primitives, GOOD, sizes=rows_differ))) == 4
+
+
+def test_scores_of_long_sources_and_speeds_are_columns_too(primitives: AblationConfig, make: Make) -> None:
+    result = make(primitives, GOOD)[0]
+    parts = [(1, 5, 10, 100.0), (6, 10, 30, 50.0), (11, 15, 30, 10.0), (16, 20, 10, 50.0)]
+    by_length = [
+        {"from": low, "to": high, "n": n, "scores": {"exact_match": {"value": seen, "signature": "exact", "n": n}}}
+        for low, high, n, seen in parts
+    ]
+    scores = replace(result.scores[-1], by_source_length=by_length, sentences_per_second=12.5)
+    result = replace(result, scores=(scores,))
+    long = score(result, "test", "exact_match[11-20]")
+    assert long is not None and long.value == pytest.approx((30 * 10 + 10 * 50) / 40) and long.n == 40
+    assert long.signature == "exact, sources of 11 to 20 tokens"
+    assert score(result, "test", "exact_match[21-25]") is None
+    assert value(result, "test", "sentences_per_second") == 12.5
+
+
+def test_what_was_published_for_other_data_is_not_subtracted(primitives: AblationConfig, make: Make) -> None:
+    lines = summary(replace(primitives, analogue=True), make(primitives, GOOD))
+    assert lines["difference"].isna().all() and lines["published"].tolist() == [90.3, 1.2]

@@ -9,10 +9,13 @@ import pytest
 from seq2seq_lightning.experiments.ablation_config import (
     AblationConfig,
     CriterionConfig,
+    DecodingRowConfig,
     Mark,
     PublishedCellConfig,
     PublishedConfig,
     RowConfig,
+    Statistic,
+    TrainedConfig,
 )
 from seq2seq_lightning.experiments.ledger import State, TrialResult
 from seq2seq_lightning.reports.verdicts import Verdict, assess, evaluate
@@ -130,3 +133,54 @@ def test_within_says_its_interval(primitives: AblationConfig, make: Make) -> Non
     # one run, 100 sentences, 50 %: binomial 5 points; published without spread adds nothing
     result = evaluate(config, criterion, make(config, {("left", 1): 50.0}))
     assert result.bound == "90.3 ± 10.00 = max(2 SE, 2)" and result.passed is False
+
+
+def test_a_table_after_somebody_elses_reproduces_nothing(primitives: AblationConfig, make: Make) -> None:
+    assessment = assess(replace(primitives, analogue=True), make(primitives, GOOD))
+    assert assessment.verdict is Verdict.met
+
+
+def test_a_row_that_is_not_expected_to_learn_leaves_the_table_trained(primitives: AblationConfig, make: Make) -> None:
+    results = make(primitives, GOOD, train={("jump", 1): 3.0})
+    assert assess(primitives, results).verdict is Verdict.not_trained
+    config = replace(primitives, trained=TrainedConfig(but=["jump"]))
+    assert assess(config, results).verdict is Verdict.reproduced_light
+
+
+@pytest.mark.parametrize(("clear_by", "passed"), [(0.0, True), (10.0, True), (20.0, False)])
+def test_a_difference_is_clear_by_its_standard_errors(
+    primitives: AblationConfig, make: Make, clear_by: float, passed: bool
+) -> None:
+    # 85 - 1 = 84; s² are 50 and 0.5 over 2 runs each: SE = √25.25 = 5.02, and 84 = 16.7 of them
+    criterion = CriterionConfig("clear", row="left", minus="jump", metric="exact_match", clear_by=clear_by)
+    result = evaluate(primitives, criterion, make(primitives, GOOD))
+    assert result.passed is passed
+    assert result.bound == f"> {clear_by * 25.25**0.5:.2f} = {clear_by:g} SE"
+    same = {("left", 1): 1.0, ("left", 2): 1.0, ("jump", 1): 1.0, ("jump", 2): 1.0}
+    assert evaluate(primitives, criterion, make(primitives, same)).passed is False
+
+
+def test_the_published_order_of_rows(primitives: AblationConfig, make: Make) -> None:
+    numbers = {"a": 5.0, "b": 10.0, "c": 20.0}
+    rows = [RowConfig(label, [], {"exact_match": PublishedConfig(value)}) for label, value in numbers.items()]
+    criterion = CriterionConfig("order", metric="exact_match", statistic=Statistic.spearman, at_least=0.9)
+    config = replace(primitives, rows=rows, seeds=[1], criteria=[criterion])
+    for seen, outcome in (((1.0, 2.0, 3.0), 1.0), ((3.0, 2.0, 1.0), -1.0), ((2.0, 1.0, 3.0), 0.5)):
+        results = make(config, {(label, 1): value for label, value in zip(numbers, seen, strict=True)})
+        assert evaluate(config, criterion, results).seen == pytest.approx(outcome)
+    assert evaluate(config, criterion, make(config, {("a", 1): 1.0, ("b", 1): 2.0})).outcome == "open"
+
+
+def test_one_decoding_minus_another(primitives: AblationConfig, make: Make) -> None:
+    decodings = [DecodingRowConfig("greedy"), DecodingRowConfig("beam")]
+    criterion = CriterionConfig(
+        "beam helps", row="left", decoding="beam", minus_decoding="greedy", metric="exact_match", at_least=1.0
+    )
+    config = replace(primitives, decodings=decodings, criteria=[criterion])
+    results = [
+        replace(result, scores=()) if result.trial.decoding_label == "beam" else result for result in make(config, GOOD)
+    ]
+    assert evaluate(config, criterion, results).seen is None
+    assert evaluate(config, criterion, make(config, GOOD)).seen == 0.0
+    everything = replace(criterion, decoding="*", minus_decoding=None, statistic=Statistic.max)
+    assert evaluate(config, everything, results).seen == 90.0
