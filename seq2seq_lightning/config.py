@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
+from seq2seq_lightning.data.cache import CacheUse
 from seq2seq_lightning.data.tasks import TASKS, DataConfig, build_task
 from seq2seq_lightning.data.tasks.reverse import ReverseConfig
 from seq2seq_lightning.data.vectors import vectors_hash
@@ -94,6 +95,7 @@ class PathsConfig:
     """Where things are written; never part of a run's identity."""
 
     runs: str = "runs"  # one folder per run: runs/<name>/<fingerprint>/
+    cache: str | None = None  # encoded corpora, shared by all runs; null: $XDG_CACHE_HOME/seq2seq_lightning
 
 
 class Debug(Enum):
@@ -183,6 +185,11 @@ def _problems(config: Config) -> Iterator[str]:
         yield (
             f"data.batching.size is {config.data.batching.size}, less than {nodes}trainer.devices × trainer.accumulate "
             f"= {config.trainer.world_size * config.trainer.accumulate}: some device would have nothing to do."
+        )
+    if config.paths.cache is not None and config.data.cache is CacheUse.never:
+        yield (
+            f"paths.cache={config.paths.cache} changes nothing with data.cache=never. Set paths.cache=null, or "
+            "data.cache=auto."
         )
     yield from feeding_problems(
         config.teacher_forcing,

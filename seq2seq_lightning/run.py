@@ -6,8 +6,10 @@ from contextlib import nullcontext
 from typing import Any
 
 from seq2seq_lightning.config import Config, plugins_used
-from seq2seq_lightning.data.bucketing import plan_epoch
+from seq2seq_lightning.data.bucketing import batch_counts, plan_epoch
+from seq2seq_lightning.data.cache import Cache, CacheUse
 from seq2seq_lightning.data.example import Corpus, EncodedSplit, encode_split
+from seq2seq_lightning.data.stored_split import Codecs
 from seq2seq_lightning.data.tasks import build_task
 from seq2seq_lightning.debugging import first_batch
 from seq2seq_lightning.experiments.files import lock, read_json
@@ -45,8 +47,10 @@ def run(job: Job) -> dict[str, Scores]:
     if job.train:
         with lock(lock_path(job.folder)) if is_first_rank() else nullcontext():
             if told_by_first_rank("is training to be done?", lambda: _is_to_be_trained(job, config)):
-                with recording(job, corpus, task.identity()) as learnt:
-                    train_model(job, config, corpus, learnt)
+                decided_by = task.identity()
+                cache = Cache.at(config.paths.cache, config.data.cache, decided_by)
+                with recording(job, corpus, decided_by) as learnt:
+                    train_model(job, config, corpus, learnt, cache)
                     if is_first_rank():
                         score(job, config, corpus)
                         tidy(job.folder / "checkpoints", config.checkpoint.after_scoring)
@@ -69,8 +73,11 @@ def train(config: Config) -> Trained:
     return load(job.folder)
 
 
-def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]) -> None:
-    """Build vocabularies, model and batches in the order of the data, and fit; resumes where it was interrupted."""
+def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any], cache: Cache | None = None) -> None:
+    """Build vocabularies, model and batches in the order of the data, and fit; resumes where it was interrupted.
+
+    cache: where the ids of large training splits are kept; without one they are in memory.
+    """
     resumed = last_checkpoint(job.folder / "checkpoints")
     is_new = resumed is None
     earlier = initial_checkpoint(config.init_from) if is_new and config.init_from is not None else resumed
@@ -85,8 +92,9 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
     if is_new and config.init_from is not None:
         start_from(config.init_from, model, vocabularies)
     if config.debug is not None:
-        corpus = first_batch(corpus, config, source, target)
-    split = encode_split(corpus.train, source, target, model.copies)
+        corpus, cache = first_batch(corpus, config, source, target), None
+    cache = cache or Cache.at(None, CacheUse.never, {})
+    split = cache.encode(corpus.train, Codecs(source, target, model.copies))
     val = encode_split(corpus.val, source, target, model.copies) if corpus.val else None
     validation = (
         Validation(config.validation, config.metrics, corpus.val, Copying(source, target), ids) if corpus.val else None
@@ -119,13 +127,10 @@ def plan(config: Config, split: EncodedSplit) -> Recipe:
     """The recipe with its length: the smaller of trainer.max_steps and trainer.max_epochs, in updates."""
     batching = config.data.batching
 
-    def updates(epoch: int) -> int:
-        lengths = split.label_lengths(config.text.target.eos)
-        return len(plan_epoch(split.source_lengths, lengths, batching, config.seed, epoch))
-
+    lengths = split.source_lengths, split.label_lengths(config.text.target.eos)
     limits = [] if config.trainer.max_steps is None else [config.trainer.max_steps]
     if config.trainer.max_epochs is not None:
-        limits.append(sum(updates(epoch) for epoch in range(config.trainer.max_epochs)))
+        limits.append(sum(batch_counts(*lengths, batching, config.seed, config.trainer.max_epochs)))
     return Recipe(
         teacher_forcing=config.teacher_forcing,
         objective=config.objective,
@@ -133,7 +138,8 @@ def plan(config: Config, split: EncodedSplit) -> Recipe:
         learning_rate=config.learning_rate,
         seed=config.seed,
         total_updates=min(limits),
-        updates_per_epoch=updates(batching.curriculum_epochs),  # of the epochs that most are like
+        # of the epochs that most are like
+        updates_per_epoch=len(plan_epoch(*lengths, batching, config.seed, batching.curriculum_epochs)),
         log_every=config.trainer.log_every,
     )
 

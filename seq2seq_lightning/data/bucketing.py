@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -13,7 +14,7 @@ from seq2seq_lightning.data.ordering import by_length, permutation, random_numbe
 from seq2seq_lightning.data.plan import Lengths, Plan, Rows, padding_share
 from seq2seq_lightning.errors import ConfigurationError, DataError
 
-__all__ = ["BatchUnit", "BatchingConfig", "Sampling", "padding_share", "plan_epoch", "plan_evaluation"]
+__all__ = ["BatchUnit", "BatchingConfig", "Sampling", "batch_counts", "padding_share", "plan_epoch", "plan_evaluation"]
 
 
 class BatchUnit(Enum):
@@ -88,6 +89,27 @@ def plan_epoch(source_lengths: Lengths, label_lengths: Lengths, config: Batching
     batches = len(bounds) - 1
     order = np.arange(batches) if is_ordered else permutation(batches, seed, "batch_order", epoch)
     return Plan(rows, bounds, order)
+
+
+def batch_counts(
+    source_lengths: Lengths, label_lengths: Lengths, config: BatchingConfig, seed: int, epochs: int
+) -> Iterator[int]:
+    """How many batches each of the first epochs has; planned once only where chance does not decide it."""
+    known: dict[bool, int] = {}
+    for epoch in range(epochs):
+        is_ordered = epoch < config.curriculum_epochs
+        count = known.get(is_ordered)
+        if count is None:
+            count = len(plan_epoch(source_lengths, label_lengths, config, seed, epoch))
+            if _is_fixed(config, is_ordered):
+                known[is_ordered] = count
+        yield count
+
+
+def _is_fixed(config: BatchingConfig, is_ordered: bool) -> bool:
+    """Whether every such epoch has as many batches: lengths do not count, or those of all rows stand in order."""
+    by_count = config.unit is BatchUnit.sentences and not config.same_source_length
+    return by_count or (config.sampling is Sampling.epochs and (is_ordered or config.pool == -1))
 
 
 def _starts(source_lengths: Lengths, label_lengths: Lengths, config: BatchingConfig) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 from seq2seq_lightning.data.bucketing import BatchingConfig
+from seq2seq_lightning.data.cache import CacheUse
 from seq2seq_lightning.data.example import Corpus
 from seq2seq_lightning.errors import ConfigurationError
 
@@ -18,6 +19,9 @@ class DataConfig:
     batching: BatchingConfig = field(default_factory=BatchingConfig)
     # how many distinct training pairs are scored as the set `train`: 0 = none
     train_sample: int = 0
+    # where the ids of the training split are kept: auto (100,000 pairs or more from files: in the cache, `paths.cache`;
+    # else in memory) | always (in the cache) | never
+    cache: CacheUse = CacheUse.auto
 
     def __post_init__(self) -> None:
         if self.train_sample < 0:
