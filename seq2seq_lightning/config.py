@@ -227,6 +227,12 @@ def _problems_of_copying(config: Config) -> Iterator[str]:
             f"model.decoder.copy={copy.value} each sentence has words of its own. Set objective.label_smoothing=0, or "
             "model.decoder.copy=none."
         )
+    for side in ("source", "target"):
+        if getattr(config.text, side).tokenizer.cuts_by_chance:
+            yield (
+                f"text.{side}.tokenizer cuts by chance in training, but model.decoder.copy={copy.value} copies words "
+                f"as they are cut once. Leave out the tokenizer's dropout or alpha, or set model.decoder.copy=none."
+            )
 
 
 def fingerprint(config: Config) -> str:

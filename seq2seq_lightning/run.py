@@ -10,6 +10,7 @@ from seq2seq_lightning.data.bucketing import batch_counts, plan_epoch
 from seq2seq_lightning.data.cache import Cache, CacheUse
 from seq2seq_lightning.data.example import Corpus, EncodedSplit, encode_split
 from seq2seq_lightning.data.stored_split import Codecs
+from seq2seq_lightning.data.recutting import Recutting
 from seq2seq_lightning.data.tasks import build_task
 from seq2seq_lightning.debugging import first_batch
 from seq2seq_lightning.experiments.files import lock, read_json
@@ -112,6 +113,7 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
         accumulate=config.trainer.accumulate,
         updates=recipe.total_updates,
         target_eos=config.text.target.eos,
+        recutting=Recutting.asked_for(source, target, config.seed),
     )
     device = device_named(config.trainer.accelerator)
     learnt["mechanism"] = manner(config.teacher_forcing, model.decoder.is_fusible, device).mechanism

@@ -66,12 +66,14 @@ def collate(
     ids: SpecialIds,
     target_eos: bool = True,
     filler: bool = False,
+    indices: NDArray[np.int64] | None = None,
 ) -> Batch:
     """Pad rows of a split to a batch.
 
     rows, places: (batch,). With ``target_eos`` false inputs are ``bos y1 … y(n-1)`` and labels ``y1 … yn``.
     A ``filler`` batch keeps a rank in step when there is no row left for it: its labels are all pad, so that it adds
-    nothing to the loss, while its lengths stay above zero.
+    nothing to the loss, while its lengths stay above zero. indices: the rows by their names in the whole split, where
+    this one holds a part.
     """
     source_lengths = split.source_lengths[rows].astype(np.int64)
     label_lengths = split.target_lengths[rows].astype(np.int64) + int(target_eos)
@@ -94,7 +96,7 @@ def collate(
         target_inputs=torch.from_numpy(inputs),
         target_labels=torch.from_numpy(labels),
         target_lengths=torch.from_numpy(label_lengths),
-        indices=torch.from_numpy(np.array(rows, dtype=np.int64)),
+        indices=torch.from_numpy(np.array(rows if indices is None else indices, dtype=np.int64)),
         places=torch.from_numpy(np.array(places, dtype=np.int64)),
         label_count=label_count,
         sentence_count=sentence_count,

@@ -17,6 +17,7 @@ from seq2seq_lightning.data.batch import Batch, SpecialIds, collate
 from seq2seq_lightning.data.bucketing import BatchingConfig, padding_share, plan_epoch, plan_evaluation
 from seq2seq_lightning.data.example import EncodedSplit
 from seq2seq_lightning.data.plan import Plan
+from seq2seq_lightning.data.recutting import Recutting
 from seq2seq_lightning.errors import CheckpointError, DataError
 
 
@@ -35,6 +36,8 @@ class MicroBatches(Dataset[Batch]):
     rank: int
     world_size: int
     accumulate: int
+    recutting: Recutting | None = None
+    first_update: int = 0  # the update of the plan's first batch, which chance in cutting is drawn by
 
     def __len__(self) -> int:
         return len(self.plan) * self.accumulate
@@ -42,12 +45,17 @@ class MicroBatches(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         update, micro = divmod(index, self.accumulate)
         batch = self.plan[update]
+        split, rows = self.split, batch
+        if self.recutting is not None:
+            split, rows = self.recutting(split, batch, self.first_update + update), np.arange(len(batch))
         slot, slots = micro * self.world_size + self.rank, self.world_size * self.accumulate
-        labels = int(self.split.target_lengths[batch].sum()) + len(batch) * int(self.target_eos)
+        labels = int(split.target_lengths[rows].sum()) + len(batch) * int(self.target_eos)
         filler = slot >= len(batch)
-        rows = batch[:1] if filler else batch[slot::slots]
+        own = slice(0, 1) if filler else slice(slot, None, slots)
         places = np.array([slot]) if filler else np.arange(slot, len(batch), slots)
-        return collate(self.split, rows, places, labels, len(batch), self.ids, self.target_eos, filler)
+        return collate(
+            split, rows[own], places, labels, len(batch), self.ids, self.target_eos, filler, indices=batch[own]
+        )
 
 
 class TrainingLoader:
@@ -69,11 +77,13 @@ class TrainingLoader:
         world_size: int = 1,
         accumulate: int = 1,
         target_eos: bool = True,
+        recutting: Recutting | None = None,
     ) -> None:
+        """recutting: subwords are cut anew at each update; batches are planned by the lengths in the split."""
         if not len(split):
             raise DataError("The training split has no examples. Check `data.train` and what was skipped.")
         self.split, self.batching, self.ids, self.seed = split, batching, ids, seed
-        self.updates, self.target_eos = updates, target_eos
+        self.updates, self.target_eos, self.recutting = updates, target_eos, recutting
         self.rank, self.world_size, self.accumulate = rank, world_size, accumulate
         self.label_lengths = split.label_lengths(target_eos)
         self.epoch = 0
@@ -111,7 +121,8 @@ class TrainingLoader:
     def _rest_of_epoch(self, at_most: int) -> Iterator[Batch]:
         """Micro-batches from the position on, for at most so many updates; the last one begins the next epoch."""
         plan = self.plan[self.position :][:at_most]
-        share = MicroBatches(self.split, plan, self.ids, self.target_eos, self.rank, self.world_size, self.accumulate)
+        ranks = self.rank, self.world_size, self.accumulate
+        share = MicroBatches(self.split, plan, self.ids, self.target_eos, *ranks, self.recutting, self.update)
         for index, batch in enumerate(self._prepared(share), start=1):
             if index % self.accumulate == 0:
                 self._advance()

@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 from seq2seq_lightning.data.bucketing import BatchingConfig
 from seq2seq_lightning.data.example import EncodedSplit
 from seq2seq_lightning.data.loader import EvaluationLoader, TrainingLoader
+from seq2seq_lightning.data.recutting import Recutting
 from seq2seq_lightning.decoding.protocol import SpecialIds
 
 
@@ -28,11 +29,13 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         accumulate: int,
         updates: int,
         target_eos: bool,
+        recutting: Recutting | None = None,
     ) -> None:
         super().__init__()
         self.train, self.val = train, val
         self.batching, self.ids = batching, ids
         self.seed, self.accumulate, self.updates, self.target_eos = seed, accumulate, updates, target_eos
+        self.recutting = recutting
 
     def train_dataloader(self) -> TrainingLoader:
         """This rank's micro-batches of the whole training, with a position of its own."""
@@ -47,6 +50,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
             world_size=self.trainer.world_size,
             accumulate=self.accumulate,
             target_eos=self.target_eos,
+            recutting=self.recutting,
         )
 
     def val_dataloader(self) -> EvaluationLoader | list:
