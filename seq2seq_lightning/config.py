@@ -167,7 +167,7 @@ class Config:
 def _problems(config: Config) -> Iterator[str]:
     """The rules that span groups, each with what to do."""
     yield from check(config.model)
-    if not config.name or config.name.startswith(".") or "/" in config.name or "\\" in config.name:
+    if not config.name or config.name.startswith(".") or any(each in config.name for each in "/\\\0"):
         yield f"name is {config.name!r}; it names a folder: letters, digits, '-' and '_' serve best."
     for name in config.validation.metrics:
         if name not in METRICS:

@@ -12,7 +12,7 @@ from typing import Any
 from seq2seq_lightning.config import FAMILIES, Config, fingerprint
 from seq2seq_lightning.decoding import DecodingConfig
 from seq2seq_lightning.decoding.ensemble import Average
-from seq2seq_lightning.errors import ConfigurationError
+from seq2seq_lightning.errors import ConfigurationError, DataError
 from seq2seq_lightning.experiments.files import read_json, write_json_durably
 from seq2seq_lightning.experiments.fingerprint import fingerprint as hash_parts
 from seq2seq_lightning.experiments.ledger import run_dir
@@ -132,7 +132,14 @@ class Job:
     @staticmethod
     def read(path: Path) -> Job:
         """The job in a file."""
-        return Job(**read_json(path))
+        plain = read_json(path)
+        try:
+            job = Job(**plain)
+            if not isinstance(job.config, dict) or not isinstance(job.run_dir, str):
+                raise TypeError("its run_dir is no text or its config no section")
+        except TypeError as error:
+            raise DataError(f"{path} is no job ({error}). Repeat the command that made it.") from error
+        return job
 
 
 def _named_by(value: Any, path: str) -> dict[str, Any]:

@@ -13,13 +13,23 @@ from typing import Any
 import torch
 
 from seq2seq_lightning.config import TRAINING_VERSION, Config, plugins_used
+from seq2seq_lightning.crash_points import crash_point
 from seq2seq_lightning.data.example import Corpus
-from seq2seq_lightning.experiments.record import Record, git_state, hardware, installed_versions, write_record
+from seq2seq_lightning.experiments.record import (
+    FILE_NAME,
+    HISTORY_NAME,
+    Record,
+    git_state,
+    hardware,
+    installed_versions,
+    write_record,
+)
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.training.callbacks import Interrupted
+from seq2seq_lightning.training.checkpoint_index import INDEX_NAME
 from seq2seq_lightning.training.initial_weights import describe_initial_weights
-from seq2seq_lightning.training.loggers import finish_tracking
 from seq2seq_lightning.training.ranks import is_first_rank
+from seq2seq_lightning.training.tracking import finish_tracking
 
 PACKAGES = (
     *("torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "sacrebleu", "sentencepiece", "wandb"),
@@ -54,11 +64,17 @@ def recording(job: Job, corpus: Corpus, identity: dict[str, str]) -> Iterator[di
 
 
 def clear(folder: Path) -> None:
-    """Remove what an earlier training left, for `fresh=true`."""
-    for name in ("checkpoints", "decodings"):
+    """Remove what an earlier training left, for `fresh=true`; in an order that a kill may end anywhere.
+
+    Without its record a run is not finished, without its index it has no checkpoint and is not fitted.
+    """
+    (folder / FILE_NAME).unlink(missing_ok=True)
+    for name in ("decodings", "checkpoints"):
+        crash_point("clearing")
+        (folder / name / INDEX_NAME).unlink(missing_ok=True)
         shutil.rmtree(folder / name, ignore_errors=True)
-    files = ("record.json", "history.jsonl", "history.csv", "progress.json", "windows.json", "fitted.json")
-    for name in (*files, "embeddings.json"):
+    for name in (HISTORY_NAME, "history.csv", "progress.json", "windows.json", "fitted.json", "embeddings.json"):
+        crash_point("clearing")
         (folder / name).unlink(missing_ok=True)
 
 

@@ -13,7 +13,7 @@ from seq2seq_lightning.data.stored_split import Codecs
 from seq2seq_lightning.data.recutting import Recutting
 from seq2seq_lightning.data.tasks import build_task
 from seq2seq_lightning.debugging import first_batch
-from seq2seq_lightning.experiments.files import lock, read_json
+from seq2seq_lightning.experiments.files import lock
 from seq2seq_lightning.experiments.ledger import State, lock_path, state_of
 from seq2seq_lightning.experiments.scores import Scores
 from seq2seq_lightning.job import Job
@@ -21,7 +21,6 @@ from seq2seq_lightning.recording import clear, recording
 from seq2seq_lightning.scoring import score
 from seq2seq_lightning.text.copying import Copying
 from seq2seq_lightning.trained import Trained, load, new_model, special_ids
-from seq2seq_lightning.training.checkpoint_index import last_checkpoint
 from seq2seq_lightning.training.checkpoints import tidy
 from seq2seq_lightning.training.codecs import training_codecs
 from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
@@ -32,7 +31,8 @@ from seq2seq_lightning.training.loggers import RunIdentity, build_loggers
 from seq2seq_lightning.training.module import Recipe, TrainingModule
 from seq2seq_lightning.training.pretrained_embeddings import embed_from_files, read_found
 from seq2seq_lightning.training.ranks import is_first_rank, told_by_first_rank
-from seq2seq_lightning.training.trainer import FITTED, fit, prepare_process
+from seq2seq_lightning.training.resuming import standing
+from seq2seq_lightning.training.trainer import fit, prepare_process
 from seq2seq_lightning.training.validation import Validation
 
 
@@ -55,7 +55,9 @@ def run(job: Job) -> dict[str, Scores]:
                     if is_first_rank():
                         score(job, config, corpus)
                         tidy(job.folder / "checkpoints", config.checkpoint.after_scoring)
-    return score(job, config, corpus) if is_first_rank() else {}
+    scores = score(job, config, corpus) if is_first_rank() else {}
+    told_by_first_rank("is all scored?", lambda: True)  # ranks end together, on whatever machine they are
+    return scores
 
 
 def _is_to_be_trained(job: Job, config: Config) -> bool:
@@ -79,9 +81,9 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
 
     cache: where the ids of large training splits are kept; without one they are in memory.
     """
-    resumed = last_checkpoint(job.folder / "checkpoints")
-    is_new = resumed is None
-    earlier = initial_checkpoint(config.init_from) if is_new and config.init_from is not None else resumed
+    before = standing(job.folder)
+    is_new = before.checkpoint is None
+    earlier = initial_checkpoint(config.init_from) if is_new and config.init_from is not None else before.checkpoint
     texts = (pair.source for pair in corpus.train), (pair.target for pair in corpus.train)
     source, target = training_codecs(config.text, *texts, earlier)
     ids = special_ids(target)
@@ -118,11 +120,11 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
     device = device_named(config.trainer.accelerator)
     learnt["mechanism"] = manner(config.teacher_forcing, model.decoder.is_fusible, device).mechanism
     learnt["parameters"] = sum(parameter.numel() for parameter in model.parameters())
-    if (job.folder / FITTED).exists():
-        learnt["timings"] = read_json(job.folder / FITTED)
-    else:
-        loggers = build_loggers(config.logger, identity(job, config, validation))
-        learnt["timings"] = fit(module, data, config.trainer, config.checkpoint, job.folder, loggers)
+    if before.timings is not None:
+        learnt["timings"] = before.timings
+        return
+    loggers = build_loggers(config.logger, identity(job, config, validation))
+    learnt["timings"] = fit(module, data, config.trainer, config.checkpoint, job.folder, loggers, before.checkpoint)
 
 
 def plan(config: Config, split: EncodedSplit) -> Recipe:

@@ -154,6 +154,9 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Trained:
     checkpoint = read_checkpoint(path)
     with needing(checkpoint.plugins, str(path)):
         config = Config.from_plain(checkpoint.config)
+    missing = [side for side in ("source", "target") if not isinstance(checkpoint.vocabularies.get(side), dict)]
+    if missing:
+        raise CheckpointError(f"{path} is incomplete: it lacks the vocabulary of the {' and the '.join(missing)}.")
     source = SourceCodec.from_plain(checkpoint.vocabularies["source"])
     target = TargetCodec.from_plain(checkpoint.vocabularies["target"])
     model = new_model(config, source, target)

@@ -17,6 +17,7 @@ from seq2seq_lightning.experiments.ledger import RunState, State, all_runs, stat
 from seq2seq_lightning.experiments.record import read_record
 from seq2seq_lightning.experiments.scores import read_all_scores
 from seq2seq_lightning.reports.console import console
+from seq2seq_lightning.training.checkpoint_index import best_checkpoint
 
 
 def list_runs(root: Path) -> None:
@@ -62,8 +63,8 @@ def prune(root: Path, really: bool) -> None:
 
 
 def _is_kept(path: Path) -> bool:
-    index = json.loads((path.parent / "index.json").read_text(encoding="utf-8"))
-    return path.name == (index.get("best") or index.get("last"))
+    """Whether the run is decoded with this one."""
+    return path == best_checkpoint(path.parent)
 
 
 def main() -> None:

@@ -69,7 +69,7 @@ class TrialResult:
 
 def run_dir(runs: Path, name: str, fingerprint: str) -> Path:
     """``<runs>/<name>/<fingerprint>``; the name must be one folder, because runs are looked up one level down."""
-    if not name or "/" in name or name.startswith("."):
+    if not name or name.startswith(".") or any(each in name for each in "/\\\0"):
         raise ConfigurationError(
             f"`name={name}` cannot name a folder of runs. Use one word without '/' or leading '.'."
         )

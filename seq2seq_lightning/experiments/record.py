@@ -53,7 +53,7 @@ class Record:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        if self.status not in STATUSES:
+        if not isinstance(self.status, str) or self.status not in STATUSES:
             raise DataError(f"record status '{self.status}' is unknown. {nearest(str(self.status), STATUSES)}")
 
 

@@ -18,6 +18,8 @@ from seq2seq_lightning.experiments.record import check_schema
 SCHEMA = 1
 FILE_NAME = "scores.json"
 HYPOTHESES_NAME = "hypotheses.jsonl"
+LONGEST_NAME = 120  # characters of decoding and test set in the name of a folder
+ATTENTION_NAME = "attention.jsonl"  # of a few sentences: {source, output, weights}
 
 
 @dataclass
@@ -50,16 +52,22 @@ def decoding_dir(run_dir: Path, decoding: dict[str, Any], test_set: str, metrics
     """Where a decoding of a test set belongs: ``decodings/<name>-<test set>-<hash of decoding, test set, metrics>``."""
     name = str(decoding.get("name", "decoding"))
     digest = fingerprint({"decoding": decoding, "test_set": test_set, "metrics": metrics}, digits=8)
-    readable = re.sub(r"[^\w.\-]", "_", f"{name}-{test_set}")
+    readable = re.sub(r"[^\w.\-]", "_", f"{name}-{test_set}")[:LONGEST_NAME]  # file systems take 255 bytes
     return Path(run_dir) / "decodings" / f"{readable}-{digest}"
 
 
-def write_scores(folder: Path, scores: Scores, hypotheses: Iterable[dict[str, Any]] | None = None) -> None:
-    """Write the hypotheses (one line each, if any) and then the scores: where scores are, the hypotheses are whole."""
-    if hypotheses is not None:
-        with replacing(Path(folder) / HYPOTHESES_NAME) as file:
-            for row in hypotheses:
-                file.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
+def write_scores(
+    folder: Path,
+    scores: Scores,
+    hypotheses: Iterable[dict[str, Any]] | None = None,
+    attention: Iterable[dict[str, Any]] = (),
+) -> None:
+    """Write hypotheses and attention (a line each, if any), then the scores: where scores are, the others are whole."""
+    for name, rows in ((HYPOTHESES_NAME, hypotheses), (ATTENTION_NAME, list(attention) or None)):
+        if rows is not None:
+            with replacing(Path(folder) / name) as file:
+                for row in rows:
+                    file.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
     plain = asdict(scores)
     write_json_durably(Path(folder) / FILE_NAME, {"schema": plain.pop("schema"), **plain})
 

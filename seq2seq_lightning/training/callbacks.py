@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -278,8 +278,9 @@ class Progress(Callback):
 def write_progress(folder: Path, stage: str, done: int, total: int) -> None:
     """`progress.json`: {"stage", "done", "total"}; replaced in one step, not forced to disk: nothing depends on it."""
     temporary = folder / ".progress.json.tmp"
-    temporary.write_text(json.dumps({"stage": stage, "done": done, "total": total}), encoding="utf-8")
-    temporary.replace(folder / "progress.json")
+    with suppress(OSError):  # a full disk is told by whatever must be written
+        temporary.write_text(json.dumps({"stage": stage, "done": done, "total": total}), encoding="utf-8")
+        temporary.replace(folder / "progress.json")
 
 
 class ProgressBar(TQDMProgressBar):

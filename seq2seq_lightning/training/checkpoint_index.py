@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from seq2seq_lightning.crash_points import crash_point
 from seq2seq_lightning.errors import CheckpointError, DataError
@@ -59,12 +60,20 @@ def read_index(folder: Path) -> CheckpointIndex:
         plain = read_json(path)
         kept = [CheckpointEntry(**entry) for entry in plain["kept"]]
         average = AverageEntry(**plain["average"]) if "average" in plain else None
+        _check_files([plain["last"], plain["best"]], [*kept, *([] if average is None else [average])])
         return CheckpointIndex(plain["last"], plain["best"], kept, average)
-    except (DataError, KeyError, TypeError) as error:
+    except (DataError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is damaged ({error}). Delete it to start this run afresh, or write it anew: "
             '{"last": "step-N.ckpt", "best": "step-N.ckpt", "kept": [{"file": "step-N.ckpt", "global_step": N}]}.'
         ) from error
+
+
+def _check_files(named: list[Any], entries: list[Any]) -> None:
+    """A checkpoint lies in the folder of its index, whoever wrote the index."""
+    for name in [*(each for each in named if each is not None), *(entry.file for entry in entries)]:
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".ckpt"):
+            raise ValueError(f"it names {name!r}, which is no checkpoint of this folder")
 
 
 def write_index(folder: Path, index: CheckpointIndex) -> None:
@@ -92,9 +101,20 @@ def list_checkpoint(path: Path, global_step: int, score: float | None = None, mo
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint: where training resumes."""
-    last = read_index(folder).last
-    return None if last is None else Path(folder) / last
+    """Where training resumes: the newest checkpoint.
+
+    Where the last or the best was deleted, as one does with a damaged one, it is the newest that is older than both,
+    so that what is missing is trained again.
+    """
+    folder = Path(folder)
+    index = read_index(folder)
+    steps = {entry.file: entry.global_step for entry in index.kept}
+    missing = [name for name in (index.last, index.best) if name is not None and not (folder / name).exists()]
+    if not missing:
+        return None if index.last is None else folder / index.last
+    first = min(steps.get(name, 0) for name in missing)
+    older = [name for name, step in steps.items() if step < first and (folder / name).exists()]
+    return folder / older[-1] if older else None
 
 
 def best_checkpoint(folder: Path) -> Path | None:

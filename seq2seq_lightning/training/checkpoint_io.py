@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch.plugins import CheckpointIO
 
+from seq2seq_lightning.errors import CheckpointError
 from seq2seq_lightning.training.checkpoints import from_lightning, read_checkpoint, to_lightning, write_checkpoint
 
 
@@ -21,7 +22,13 @@ class DurableCheckpointIO(CheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Read a dump for Lightning; always with ``weights_only=True``, whatever is asked."""
-        return to_lightning(read_checkpoint(Path(path), map_location or "cpu"))
+        checkpoint = read_checkpoint(Path(path), map_location or "cpu")
+        if not checkpoint.can_be_resumed:
+            raise CheckpointError(
+                f"{path} can be decoded with, but not trained on: its optimiser state was dropped when the run was "
+                "finished. Train again with fresh=true, or keep it with checkpoint.after_scoring=keep_all."
+            )
+        return to_lightning(checkpoint)
 
     def remove_checkpoint(self, path: Any) -> None:
         """Delete a checkpoint, if it is there."""

@@ -101,6 +101,9 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> Checkpoint:
     missing = [key for key in _KEYS if key not in content]
     if missing:
         raise _refusal(path, f"is incomplete: it lacks {', '.join(missing)}")
+    for key in _KEYS:
+        if not isinstance(content[key], dict):
+            raise _refusal(path, f"is damaged: its {key} are {type(content[key]).__name__}, not named values")
     return Checkpoint(**{key: content[key] for key in _KEYS})
 
 
@@ -191,11 +194,14 @@ def _load(path: Path, map_location: Any) -> Any:
 def _refusal(path: Path, problem: str) -> CheckpointError:
     try:
         earlier = previous_checkpoint(path)
+        index = read_index(path.parent)
     except CheckpointError as error:  # of the index, which must not hide the first problem
         return CheckpointError(f"{path} {problem}. {error}")
     if earlier is None:
         return CheckpointError(f"{path} {problem}. There is no earlier checkpoint beside it: repeat the training.")
-    return CheckpointError(f"{path} {problem}. The one before it is whole: {earlier}.")
+    is_wanted = path.exists() and path.name in (index.last, index.best)
+    remedy = f" To train on from there, delete {path.name} and repeat the command." if is_wanted else ""
+    return CheckpointError(f"{path} {problem}. The one before it is whole: {earlier}.{remedy}")
 
 
 def _name(value: Any) -> str:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import wandb
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from seq2seq_lightning.errors import ConfigurationError
+from seq2seq_lightning.errors import ConfigurationError, DataError
 from seq2seq_lightning.experiments.files import append_jsonl, read_jsonl, write_text_durably
 from seq2seq_lightning.experiments.record import HISTORY_NAME
 from seq2seq_lightning.training.settings import (
@@ -23,22 +19,11 @@ from seq2seq_lightning.training.settings import (
     LoggerConfig,
     TensorBoardLoggerConfig,
     WandbLoggerConfig,
-    WandbMode,
 )
+from seq2seq_lightning.training.tracking import RunIdentity, start_tracking
 
-
-@dataclass(frozen=True)
-class RunIdentity:
-    """What a tracker is told about a run."""
-
-    directory: Path
-    name: str
-    fingerprint: str
-    config: Mapping[str, Any]
-    overrides: Sequence[str]
-    group: str | None
-    monitor: str | None  # the key whose best value is the run's summary
-    mode: str  # min or max
+_COLUMNS = ["global_step", "key", "value"]  # of history.csv
+_REMEDY = "Delete that line, or the file, and repeat the command: the weights do not depend on it, only the curve does."
 
 
 class _FileLogger(Logger):
@@ -78,7 +63,13 @@ class HistoryLogger(_FileLogger):
         """Drop what an interrupted run wrote after the checkpoint it resumes from."""
         if not self.path.exists():
             return
-        kept = [entry for entry in read_jsonl(self.path) if entry["global_step"] <= global_step]
+        try:
+            kept = [entry for entry in read_jsonl(self.path) if int(entry["global_step"]) <= global_step]
+        except (DataError, KeyError, TypeError, ValueError) as error:
+            line = (
+                str(error) if isinstance(error, DataError) else f"{self.path} is damaged: an entry has no global_step."
+            )
+            raise DataError(f"{line} {_REMEDY}") from error
         write_text_durably(self.path, "".join(f"{json.dumps(entry)}\n" for entry in kept))
 
 
@@ -94,7 +85,7 @@ class CSVLogger(_FileLogger):
         with self.path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             if new:
-                writer.writerow(["global_step", "key", "value"])
+                writer.writerow(_COLUMNS)
             writer.writerows([step, key, float(value)] for key, value in metrics.items())
 
     @rank_zero_only
@@ -103,8 +94,11 @@ class CSVLogger(_FileLogger):
         if not self.path.exists():
             return
         with self.path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        kept = [header, *(row for row in rows if len(row) == 3 and int(row[0]) <= global_step)]
+            header, *rows = list(csv.reader(file)) or [_COLUMNS]
+        try:
+            kept = [header, *(row for row in rows if len(row) == 3 and int(row[0]) <= global_step)]
+        except ValueError as error:
+            raise DataError(f"{self.path} is damaged: {error}. {_REMEDY}") from error
         write_text_durably(self.path, "".join(",".join(row) + "\n" for row in kept))
 
 
@@ -129,64 +123,6 @@ def _tensorboard(run: RunIdentity) -> Logger:
         ) from error
 
 
-@rank_zero_only
-def _start_wandb(config: WandbLoggerConfig, run: RunIdentity) -> Any:
-    """Start (or continue) the tracked run; offline where no key is configured or the server does not answer."""
-    online = config.mode is WandbMode.online or (config.mode is WandbMode.auto and _has_key())
-    arguments: dict[str, Any] = {
-        "project": config.project,
-        "entity": config.entity,
-        "id": run.fingerprint,
-        "name": run.name,
-        "group": run.group,
-        "job_type": "train",
-        "tags": [tag[:64] for tag in (*config.tags, *run.overrides)],
-        "config": dict(run.config),
-        "dir": str(run.directory),
-        "resume": "allow",
-    }
-    settings = wandb.Settings(console="off", silent=True, disable_git=True)
-    try:
-        tracked = wandb.init(mode="online" if online else "offline", settings=settings, **arguments)
-    except Exception as error:
-        warnings.warn(f"Weights & Biases could not be reached ({error}); tracking offline.", stacklevel=2)
-        tracked = wandb.init(mode="offline", settings=settings, **arguments)
-    if run.monitor is not None:
-        tracked.define_metric("trainer/global_step")
-        tracked.define_metric("*", step_metric="trainer/global_step")
-        tracked.define_metric(run.monitor, summary=run.mode, step_metric="trainer/global_step")
-    return tracked
-
-
 def _wandb(config: WandbLoggerConfig, run: RunIdentity) -> list[Logger]:
-    tracked = _start_wandb(config, run)
+    tracked = start_tracking(config, run)
     return [] if tracked is None else [WandbLogger(experiment=tracked)]
-
-
-def _has_key() -> bool:
-    """Whether an API key is configured, by environment or by `wandb login`."""
-    if os.environ.get("WANDB_MODE", "online") != "online":
-        return False
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    wandb.setup(settings=wandb.Settings(silent=True))
-    try:
-        return wandb.login(prompt=False, verify=False)
-    except wandb.Error:  # what is configured is no key
-        return False
-
-
-def log_scores(scores: Mapping[str, float], samples: Sequence[Sequence[str]] = ()) -> None:
-    """Put final scores, and a table of (source, reference, hypothesis), into the tracked run, if there is one."""
-    if wandb.run is None:
-        return
-    wandb.run.summary.update(dict(scores))
-    if samples:
-        table = wandb.Table(columns=["source", "reference", "hypothesis"], data=[list(row) for row in samples])
-        wandb.run.log({"samples": table})
-
-
-def finish_tracking(exit_code: int) -> None:
-    """End the tracked run, after failures too, so that nothing later logs into it."""
-    if wandb.run is not None:
-        wandb.run.finish(exit_code=exit_code)

@@ -33,7 +33,7 @@ from seq2seq_lightning.training.callbacks import (
     ProgressBar,
 )
 from seq2seq_lightning.training.checkpoint_average import average_checkpoints
-from seq2seq_lightning.training.checkpoint_index import last_checkpoint, read_index
+from seq2seq_lightning.training.checkpoint_index import read_index
 from seq2seq_lightning.training.checkpoint_io import DurableCheckpointIO
 from seq2seq_lightning.training.crash_callback import CrashPoints
 from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
@@ -41,10 +41,10 @@ from seq2seq_lightning.training.devices import device_named
 from seq2seq_lightning.training.loggers import CSVLogger, HistoryLogger
 from seq2seq_lightning.training.module import TrainingModule
 from seq2seq_lightning.training.moving_average import MovingAverage
+from seq2seq_lightning.training.resuming import FITTED
 from seq2seq_lightning.training.settings import RESERVED_TRAINER_ARGUMENTS, CheckpointConfig, TrainerConfig
 
-FITTED = "fitted.json"  # in the run directory once training came to its end: the timings
-WINDOWS = "windows.json"  # beside it: seconds and labels of each ten updates
+WINDOWS = "windows.json"  # beside `fitted.json`: seconds and labels of each ten updates
 
 
 def prepare_process(config: TrainerConfig, width: int) -> None:
@@ -68,8 +68,9 @@ def fit(
     checkpoint: CheckpointConfig,
     folder: Path,
     loggers: list,
+    newest: Path | None = None,
 ) -> dict[str, float]:
-    """Train to the end, from the newest checkpoint in `folder` if there is one; returns the timings.
+    """Train to the end, from the checkpoint `newest` if there is one; returns the timings.
 
     Raises Interrupted when a signal asked to stop; everything up to then is saved.
     """
@@ -86,11 +87,10 @@ def fit(
         callbacks.append(ProgressBar())
     if crash_points.is_armed():
         callbacks.append(CrashPoints())
-    newest = last_checkpoint(folder / "checkpoints")
     for logger in loggers:
         if isinstance(logger, HistoryLogger | CSVLogger):
             logger.rewind(0 if newest is None else int(newest.stem.removeprefix("step-")))
-    with _quiet(), interruption.listening():
+    with quiet(), interruption.listening():
         trainer = _build(module, config, callbacks, folder, loggers)
         trainer.fit(module, data, ckpt_path=newest, weights_only=True)
     timings = measurements.timings() | _best(folder / "checkpoints")
@@ -104,7 +104,7 @@ def fit(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without Lightning's words on devices, loaders and products: what there is to say stands in the record.
 
     And without the warning that torch 2.13 gives of Lightning's own use of it.

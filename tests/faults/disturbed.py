@@ -84,9 +84,9 @@ class Zygote:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(60)
+        with self.process:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
 
     def run(self, job: Job, **how: Any) -> Ended:
         """Start the job's worker, disturb it as asked, and wait for its end."""
