@@ -221,7 +221,16 @@ def core_count() -> int:
 
 
 def jobs_at_once(launcher: Mapping[str, Any], cores: int) -> int:
-    """How many jobs the launcher starts together on this machine: joblib's n_jobs; the others one by one."""
+    """How many jobs the launcher runs together on this machine.
+
+    joblib as many as `n_jobs`, Ray and submitit's local one as many as the processors they count give; Slurm gives each
+    job processors of its own, and `basic` runs one by one.
+    """
+    if "ray" in launcher:
+        ray = launcher["ray"]
+        return max(1, int((ray["init"].get("num_cpus") or cores) // (ray["remote"].get("num_cpus") or 1)))
+    if str(launcher.get("_target_")).endswith(".LocalLauncher"):
+        return max(1, cores // (launcher.get("cpus_per_task") or 1))
     count = launcher.get("n_jobs")
     return 1 if count is None else count if count > 0 else max(1, cores + 1 + count)
 

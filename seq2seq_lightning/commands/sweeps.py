@@ -77,7 +77,8 @@ def launch_sweep(plan: Plan, jobs: list[list[str]], launcher: Any, at_once: int 
         waves.launch(together)
         while elsewhere := waves.elsewhere():
             names = ", ".join(grid.name(jobs) for grid in elsewhere)
-            print(f"waiting for {len(elsewhere)} jobs that another command is running: {names}", file=sys.stderr)
+            number = f"{len(elsewhere)} job{'s' if len(elsewhere) > 1 else ''}"
+            print(f"waiting for {number} that another command is running: {names}", file=sys.stderr)
             wait_for_one([grid.job.folder for grid in elsewhere])
             waves.launch([grid for grid in elsewhere if not is_busy(grid.job.folder)])
     return waves.concluded()

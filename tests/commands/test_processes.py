@@ -19,6 +19,7 @@ from seq2seq_lightning.commands.processes import (
     _environment,
     _failure,
     _in_group,
+    jobs_at_once,
     share_threads,
 )
 from seq2seq_lightning.config import Config, PathsConfig
@@ -111,6 +112,22 @@ def test_jobs_at_once_and_their_devices_share_the_cores(
     assert share_threads(replace(job, config=config)).config["trainer"]["threads"] == threads
     config["trainer"]["threads"] = 5
     assert share_threads(replace(job, config=config)).config["trainer"]["threads"] == 5
+
+
+@pytest.mark.parametrize(
+    ("launcher", "count"),
+    [
+        ({}, 1),
+        ({"ray": {"init": {"address": None}, "remote": {}}}, 8),
+        ({"ray": {"init": {"num_cpus": 6}, "remote": {"num_cpus": 2}}}, 3),
+        ({"ray": {"init": {"num_cpus": 1}, "remote": {"num_cpus": 2}}}, 1),
+        ({"_target_": "plugin.LocalLauncher", "cpus_per_task": 4}, 2),
+        ({"_target_": "plugin.LocalLauncher", "cpus_per_task": None}, 8),
+        ({"_target_": "plugin.SlurmLauncher", "cpus_per_task": 4}, 1),
+    ],
+)
+def test_what_runs_at_once_is_what_the_launcher_starts_at_once(launcher: dict[str, object], count: int) -> None:
+    assert jobs_at_once(launcher, cores=8) == count
 
 
 def test_omp_num_threads_is_taken_as_the_threads_of_each_process(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
