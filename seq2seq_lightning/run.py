@@ -21,17 +21,19 @@ from seq2seq_lightning.recording import clear, recording
 from seq2seq_lightning.scoring import score
 from seq2seq_lightning.text.copying import Copying
 from seq2seq_lightning.trained import Trained, load, new_model, special_ids
+from seq2seq_lightning.training.checkpoint_index import best_checkpoint
 from seq2seq_lightning.training.checkpoints import tidy
 from seq2seq_lightning.training.codecs import training_codecs
 from seq2seq_lightning.training.datamodule import Seq2SeqDataModule
 from seq2seq_lightning.training.devices import device_named
 from seq2seq_lightning.training.feeding import manner
 from seq2seq_lightning.training.initial_weights import initial_checkpoint, start_from
-from seq2seq_lightning.training.loggers import RunIdentity, build_loggers
+from seq2seq_lightning.training.loggers import build_loggers
 from seq2seq_lightning.training.module import Recipe, TrainingModule
 from seq2seq_lightning.training.pretrained_embeddings import embed_from_files, read_found
 from seq2seq_lightning.training.ranks import is_first_rank, told_by_first_rank
 from seq2seq_lightning.training.resuming import standing
+from seq2seq_lightning.training.tracking import RunIdentity, log_checkpoint
 from seq2seq_lightning.training.trainer import fit, prepare_process
 from seq2seq_lightning.training.validation import Validation
 
@@ -54,6 +56,8 @@ def run(job: Job) -> dict[str, Scores]:
                     train_model(job, config, corpus, learnt, cache)
                     if is_first_rank():
                         score(job, config, corpus)
+                        if getattr(config.logger, "checkpoint", False):
+                            log_checkpoint(best_checkpoint(job.folder / "checkpoints"), job.fingerprint)
                         tidy(job.folder / "checkpoints", config.checkpoint.after_scoring)
     scores = score(job, config, corpus) if is_first_rank() else {}
     told_by_first_rank("is all scored?", lambda: True)  # ranks end together, on whatever machine they are

@@ -20,12 +20,13 @@ from seq2seq_lightning.experiments.scores import FILE_NAME, Score, Scores, read_
 from seq2seq_lightning.job import QUALITY, Job
 from seq2seq_lightning.structure import to_plain
 from seq2seq_lightning.trained import Trained, load_together
+from seq2seq_lightning.training.attended import attended
 from seq2seq_lightning.training.callbacks import write_progress
 from seq2seq_lightning.training.checkpoint_index import read_index
 from seq2seq_lightning.training.devices import device_named
 from seq2seq_lightning.training.evaluation import Evaluation
-from seq2seq_lightning.training.loggers import log_scores
 from seq2seq_lightning.training.quality import describe_quality
+from seq2seq_lightning.training.tracking import log_scores
 
 
 def score(job: Job, config: Config, corpus: Corpus) -> dict[str, Scores]:
@@ -73,11 +74,12 @@ def _write(
 ) -> None:
     scores = _scores(job, decoding, name, pairs, evaluation, _checkpoint(trained, job))
     folder = job.scores_dir(decoding, name)
-    write_scores(folder, scores, _rows(pairs, evaluation, trained))
+    attention = attended(trained.evaluator, pairs, evaluation.hypotheses)
+    write_scores(folder, scores, _rows(pairs, evaluation, trained), attention)
     if evaluation.quality is not None:
         write_json_durably(folder / QUALITY, evaluation.quality.to_plain())
     if decoding == config.decoding:
-        _track(config, name, pairs, evaluation)
+        _track(config, name, pairs, evaluation, attention)
 
 
 def _raise(failures: list[tuple[DecodingConfig, str, Exception]]) -> NoReturn:
@@ -165,15 +167,18 @@ def _rows(pairs: list[Pair], evaluation: Evaluation, trained: Trained) -> Iterab
     for pair, text, n_best in zip(pairs, evaluation.texts, evaluation.hypotheses, strict=True):
         best = n_best[0]
         row: dict[str, Any] = {"source": pair.source, "references": list(pair.references), "hypothesis": text}
+        row |= {"source_length": len(trained.source.tokenize(pair.source))}
         row |= {"finished": best.finished, "log_prob": best.log_prob, "score": best.score}
         if len(n_best) > 1:
             row["n_best"] = [[trained.text(each, pair.source), each.score] for each in n_best]
         yield row
 
 
-def _track(config: Config, name: str, pairs: list[Pair], evaluation: Evaluation) -> None:
-    """Final scores and samples for the tracker, if a tracked run is open."""
+def _track(
+    config: Config, name: str, pairs: list[Pair], evaluation: Evaluation, attention: list[dict[str, Any]]
+) -> None:
+    """Final scores, samples and attention for the tracker, if a tracked run is open."""
     scores = {f"{name}/{metric}": each.value for metric, each in evaluation.scores.items()}
     count = getattr(config.logger, "samples", 0)
     samples = [(pair.source, pair.target, text) for pair, text in zip(pairs[:count], evaluation.texts, strict=False)]
-    log_scores(scores, samples)
+    log_scores(name, scores, samples, attention if getattr(config.logger, "attention", False) else [])

@@ -237,7 +237,17 @@ class WandbLoggerConfig(LoggerConfig):
     entity: str | None = None
     mode: WandbMode = WandbMode.auto
     tags: list[str] = field(default_factory=list)  # the overrides are added
-    samples: int = 10  # rows of the table of sample outputs
+    samples: int = 10  # rows of the table of sample outputs; 0: no table
+    attention: bool = True  # pictures of the attention of a few outputs, where the model has one
+    checkpoint: bool = False  # also keep the best checkpoint as an artifact
+    timeout: float = 30.0  # seconds to wait for the server before tracking offline, and at the end for what is unsent
+
+    def __post_init__(self) -> None:
+        """Refuse a number of samples below zero, and not to wait at all."""
+        if isinstance(self.samples, int) and self.samples < 0:
+            raise ConfigurationError(f"logger.samples is {self.samples}; it must be at least 0.")
+        if isinstance(self.timeout, int | float) and self.timeout <= 0:
+            raise ConfigurationError(f"logger.timeout is {self.timeout}; it must be above 0 seconds.")
 
 
 LOGGERS = [NoLoggerConfig, CSVLoggerConfig, TensorBoardLoggerConfig, WandbLoggerConfig]

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from seq2seq_lightning.reports.figures.attention import attention_maps
 from seq2seq_lightning.reports.figures.evidence import Evidence, read_evidence
 from seq2seq_lightning.reports.figures.figure import Figure
 from seq2seq_lightning.reports.figures.learning import gradients, learning_curves, schedules
+from seq2seq_lightning.reports.figures.lengths import by_source_length
+from seq2seq_lightning.reports.figures.positions import exposure_bias, source_positions
+from seq2seq_lightning.reports.figures.samples import sample_outputs
+from seq2seq_lightning.reports.figures.searches import beam_widths, length_penalties, penalty_grids
 
-FIGURES: tuple[Callable[[Evidence], list[Figure]], ...] = (learning_curves, schedules, gradients)
+FIGURES: tuple[Callable[[Evidence], list[Figure]], ...] = (
+    by_source_length,
+    learning_curves,
+    exposure_bias,
+    schedules,
+    beam_widths,
+    length_penalties,
+    penalty_grids,
+    attention_maps,
+    source_positions,
+    gradients,
+)
 
-__all__ = ["FIGURES", "Evidence", "Figure", "figures", "read_evidence"]
+__all__ = ["FIGURES", "Evidence", "Figure", "figures", "read_evidence", "sample_outputs"]
 
 
 def figures(evidence: Evidence) -> list[Figure]:

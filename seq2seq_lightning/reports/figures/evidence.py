@@ -8,13 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from seq2seq_lightning.errors import DataError
+from seq2seq_lightning.errors import ConfigurationError, DataError
 from seq2seq_lightning.experiments.ablation import text
 from seq2seq_lightning.experiments.ablation_config import AblationConfig, Cell
 from seq2seq_lightning.experiments.files import read_jsonl
 from seq2seq_lightning.experiments.ledger import State, TrialResult
 from seq2seq_lightning.experiments.record import HISTORY_NAME
 from seq2seq_lightning.experiments.scores import HYPOTHESES_NAME, Scores, read_all_scores
+from seq2seq_lightning.metrics import MetricsConfig
+from seq2seq_lightning.structure import from_plain
 
 Curve = list[tuple[float, float]]  # (update, value), in the order of the updates
 
@@ -25,6 +27,7 @@ class Decoding:
 
     scores: Scores
     folder: Path
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)  # the settings it was scored with
 
     @cached_property
     def outputs(self) -> list[dict[str, Any]]:
@@ -114,10 +117,19 @@ def readable(path: Path) -> list[dict[str, Any]]:
 def _run(run_dir: Path, results: Sequence[TrialResult], first: str) -> Run:
     finished = results[0].state is State.finished
     found = read_all_scores(run_dir) if finished else {}
-    decodings = [Decoding(scores, run_dir / "decodings" / name) for name, scores in found.items()]
+    metrics = _metrics(results[0])
+    decodings = [Decoding(scores, run_dir / "decodings" / name, metrics) for name, scores in found.items()]
     own = [scores for result in results if result.trial.decoding_label == first for scores in result.scores]
     chosen = frozenset(name for name, scores in found.items() if scores in own)
     return Run(results[0].trial.seed, _curves(readable(run_dir / HISTORY_NAME)), decodings, chosen)
+
+
+def _metrics(result: TrialResult) -> MetricsConfig:
+    """The settings of the metrics in the record; the defaults where it has none that this version reads."""
+    try:
+        return from_plain(MetricsConfig, result.record.config["metrics"] if result.record else {}, {})
+    except (KeyError, ConfigurationError):
+        return MetricsConfig()
 
 
 def _curves(entries: Iterable[dict[str, Any]]) -> dict[str, Curve]:

@@ -1,0 +1,107 @@
+"""Score by source length, one line per row: where a fixed vector loses what attention keeps.
+
+After fig. 2 of Bahdanau et al. 2015 (arXiv 1409.0473) and fig. 4 of Cho et al. 2014 (arXiv 1409.1259).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from seq2seq_lightning.metrics.counts import Counted, counted
+from seq2seq_lightning.reports.figures.evidence import Decoding, Evidence, Run, TrainedCell
+from seq2seq_lightning.reports.figures.figure import Figure, Overlay, Points, legend, numbers, overlaid
+from seq2seq_lightning.reports.figures.resampling import interval, interval_over_runs
+
+Band = dict[float, tuple[float, float]]
+OF_SENTENCES = "The shade is the 95 % bootstrap interval over sentences and runs."
+OF_RUNS = "The shade is the 95 % bootstrap interval over runs."
+
+
+def by_source_length(evidence: Evidence) -> list[Figure]:
+    """One panel per score of the table, for each test set that has sentences of several lengths."""
+    cells, overlays, told, kinds = list(evidence.runs), [], None, set()
+    for test_set in evidence.config.test_sets:
+        chosen = {cell: _chosen(runs, test_set) for cell, runs in evidence.runs.items()}
+        for metric in evidence.config.metrics:
+            points = {cell: found for cell, several in chosen.items() if (found := _points(several, metric))}
+            if max(map(len, points.values()), default=0) < 2:
+                continue
+            bands = {cell: _band(chosen[cell], metric, points[cell]) for cell in points}
+            kinds |= {kind for kind, band in bands.values() if band}
+            drawn: Mapping[TrainedCell, Band] = {cell: band for cell, (_, band) in bands.items()}
+            name = f"{test_set}/{metric}"
+            overlays.append(Overlay(name, "source length, tokens", "", points, band=drawn))
+            told = told or numbers(f"By source length: {name}", "length, middle", points)
+    pictures = overlaid(overlays, cells)
+    if not pictures:
+        return []
+    caption = "Scores of the sentences of each length, in buckets, drawn at their middles; means over seeds. "
+    caption += " ".join(sorted(kinds)) if kinds else "The shade goes from the lowest to the highest run."
+    return [Figure("source-length", "Score by source length", caption, pictures, legend(cells), told)]
+
+
+def _chosen(runs: Sequence[Run], test_set: str) -> list[Decoding]:
+    """Of each run, the table's first decoding of a test set."""
+    return [
+        decoding
+        for run in runs
+        for decoding in run.decodings
+        if decoding.folder.name in run.chosen and decoding.scores.test_set == test_set
+    ]
+
+
+def _points(decodings: Sequence[Decoding], metric: str) -> Points:
+    """Middle of each bucket → the scores of the runs."""
+    found: dict[float, list[float]] = {}
+    for decoding in decodings:
+        for bucket in decoding.scores.by_source_length:
+            if metric in bucket["scores"]:
+                found.setdefault(_middle(bucket), []).append(bucket["scores"][metric]["value"])
+    return sorted(found.items())
+
+
+def _band(decodings: Sequence[Decoding], metric: str, points: Points) -> tuple[str, Band]:
+    """Intervals by the outputs of the runs, where all have kept them, else by the runs alone."""
+    kept = [_counted(decoding, metric) for decoding in decodings]
+    counts = [each for each in kept if each is not None]
+    places = _places(decodings[0]) if decodings else None
+    found: dict[float, tuple[float, float] | None]
+    if places is not None and counts and len(counts) == len(kept):
+        kind, found = OF_SENTENCES, {middle: interval(counts, rows) for middle, rows in places.items()}
+    else:
+        kind, found = OF_RUNS, {middle: interval_over_runs(values) for middle, values in points}
+    return kind, {middle: sides for middle, sides in found.items() if sides is not None}
+
+
+def _counted(decoding: Decoding, metric: str) -> Counted | None:
+    return _count(decoding, metric) if metric in decoding.scores.scores else None
+
+
+def _count(decoding: Decoding, metric: str) -> Counted | None:
+    outputs = decoding.outputs
+    if len(outputs) != decoding.scores.sentences:
+        return None
+    try:
+        texts, references = [row["hypothesis"] for row in outputs], [row["references"] for row in outputs]
+    except KeyError:
+        return None
+    made = counted(metric, texts, references, decoding.metrics)
+    told = decoding.scores.scores[metric].value
+    return made if made is not None and abs(made.score - told) < 0.01 else None  # scored with other settings
+
+
+def _places(decoding: Decoding) -> dict[float, list[int]] | None:
+    """Middle of each bucket → the places of its sentences; None where lengths are not those that were counted."""
+    lengths = [row.get("source_length", len(str(row.get("source", "")).split())) for row in decoding.outputs]
+    found = {}
+    for bucket in decoding.scores.by_source_length:
+        low, high = bucket["from"], bucket["to"]
+        rows = [place for place, length in enumerate(lengths) if low <= max(length, 1) <= high]
+        if len(rows) != bucket["n"]:
+            return None
+        found[_middle(bucket)] = rows
+    return found
+
+
+def _middle(bucket: Mapping[str, float]) -> float:
+    return (bucket["from"] + bucket["to"]) / 2
