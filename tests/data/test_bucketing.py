@@ -11,6 +11,7 @@ from seq2seq_lightning.data.bucketing import (
     BatchingConfig,
     BatchUnit,
     Sampling,
+    batch_counts,
     padding_share,
     plan_epoch,
     plan_evaluation,
@@ -157,3 +158,11 @@ def test_the_config_is_a_structured_config():
     config.merge_with_dotlist(["unit=tokens", "size=4096", "sampling=replacement"])
     expected = BatchingConfig(size=4096, unit=BatchUnit.tokens, sampling=Sampling.replacement)
     assert OmegaConf.to_object(config) == expected
+
+
+@pytest.mark.parametrize("sampling", list(Sampling))
+@pytest.mark.parametrize("curriculum", [0, 2])
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_batches_are_counted_as_they_are_planned(config: BatchingConfig, curriculum: int, sampling: Sampling):
+    config = replace(config, curriculum_epochs=curriculum, sampling=sampling)
+    assert list(batch_counts(SOURCE, LABELS, config, 1, 4)) == [len(plan_of(config, epoch=epoch)) for epoch in range(4)]

@@ -10,15 +10,23 @@ from threading import Thread
 
 import numpy as np
 import pytest
+import torch
 
+from seq2seq_lightning.config import Config
 from seq2seq_lightning.data import cache as cache_module
 from seq2seq_lightning.data import stored_split
+from seq2seq_lightning.data.bucketing import BatchingConfig, BatchUnit
 from seq2seq_lightning.data.cache import Cache, CacheUse
 from seq2seq_lightning.data.example import EncodedSplit, Pair, Stream, encode_split
+from seq2seq_lightning.data.loader import TrainingLoader
 from seq2seq_lightning.data.stored_split import Codecs
 from seq2seq_lightning.errors import DataError
+from seq2seq_lightning.job import Job
+from seq2seq_lightning.run import run
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
 from seq2seq_lightning.text.sides import SourceTextConfig, TargetTextConfig
+from seq2seq_lightning.training.checkpoint_index import last_checkpoint
+from seq2seq_lightning.training.checkpoints import read_checkpoint
 
 PAIRS = [Pair.of(f"a b {number % 7}", f"x {number % 5} y" if number % 3 else "") for number in range(50)]
 ARRAYS = ("source_ids", "source_offsets", "target_ids", "target_offsets")
@@ -54,6 +62,46 @@ def test_a_cached_split_has_the_ids_of_one_in_memory(tmp_path: Path, monkeypatch
     assert found.source_ids.dtype == np.uint16 and not found.source_ids.flags.writeable
     assert found.target_ids.dtype == (np.int32 if copies else np.uint16)
     assert found.source_lengths.dtype == np.uint8
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_of_a_cached_split_are_those_of_one_in_memory(tmp_path: Path, marks, workers: int):
+    codecs = codecs_of(copies=True)
+    splits = encode_split(PAIRS, codecs.source, codecs.target, True), cache_of(tmp_path).encode(PAIRS, codecs)
+    batching = BatchingConfig(size=90, unit=BatchUnit.tokens, pool=-1, workers=workers)
+    memory, cached = (list(TrainingLoader(split, batching, marks, seed=3)) for split in splits)
+    assert len(memory) == len(cached) > 3
+    for one, other in zip(memory, cached, strict=True):
+        for name in ("source", "source_lengths", "target_inputs", "target_labels", "target_lengths", "copy_ids"):
+            assert torch.equal(getattr(one, name), getattr(other, name))
+
+
+@pytest.mark.slow
+def test_a_run_finds_its_corpus_encoded_and_ends_with_the_same_bits(tmp_path: Path, capsys):
+    text = {side: tmp_path / f"train.{side}" for side in ("en", "de")}
+    for side, path in text.items():
+        path.write_text("".join(f"{pair.source if side == 'en' else 'x ' + pair.target}\n" for pair in PAIRS))
+    files = {"source": str(text["en"]), "target": str(text["de"])}
+    plain = {
+        "data": {"name": "parallel", "train": files, "val": None, "test": {}, "batching": {"size": 8}},
+        "model": {side: {"embedding_size": 6, "hidden_size": 8} for side in ("encoder", "decoder")},
+        "trainer": {"max_steps": 8, "accelerator": "cpu", "log_every": 1},
+    }
+    weights = []
+    for use, told in (("never", 0), ("always", 1), ("always", 0)):
+        config = Config.from_plain(
+            plain
+            | {"data": plain["data"] | {"cache": use}, "fresh": True}
+            | {"paths": {"runs": str(tmp_path / "runs"), "cache": str(tmp_path / "cache") if use == "always" else None}}
+        )
+        job = Job.of(config, [])
+        run(job)
+        assert capsys.readouterr().err.count("encoding 50 training pairs") == told
+        last = last_checkpoint(job.folder / "checkpoints")
+        assert last is not None
+        weights.append(read_checkpoint(last).weights)
+    assert all(torch.equal(found[name], weights[0][name]) for found in weights for name in weights[0])
+    assert len(entries(tmp_path / "cache")) == 1
 
 
 def test_what_is_there_is_not_encoded_again(tmp_path: Path, capsys):
