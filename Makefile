@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[joblib,report,tensorboard,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[joblib,report,tensorboard,hub,dev]'
 	touch $@
 
 install: $(VENV)/.installed  ## a virtual environment with what `reproduce` and sweeps need

@@ -32,6 +32,7 @@ from seq2seq_lightning.run import train_model
 from seq2seq_lightning.structure import from_plain, member_name
 from seq2seq_lightning.trained import load
 from seq2seq_lightning.training.checkpoint_index import last_checkpoint
+from tests.data.tasks.published import write_g2p, write_multi30k
 
 CONF = Path(conf_dir())
 # SPEC's groups; experiments and ablations are settings, not components
@@ -64,7 +65,8 @@ SMALL = [
     "model.decoder.hidden_size=6",
 ]
 COPIED = ["model.decoder.hidden_size=12"]  # two directions of 6, copied by the bridge
-LEARNT = ("bpe", "unigram", "joint_bpe")
+LEARNT = ("bpe", "unigram", "joint_bpe", "wordpiece")
+EXTRAS = {"wordpiece": "tokenizers", "spacy": "spacy", "hub": "datasets"}  # option → the package that an extra installs for it
 FITTING = {"benchmark": COPIED, "multi30k": COPIED}
 SPLITS = ("train", "val", "test.here")
 FEW_SYMBOLS = ["data.train_size=8", "data.val_size=4", "data.test_size=2"]
@@ -108,7 +110,7 @@ def hydra() -> Iterator[None]:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> dict[str, list[str]]:
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """What the tasks that read files need: a few lines on disk."""
     source, target, table = tmp_path / "a.src", tmp_path / "a.tgt", tmp_path / "a.tsv"
     source.write_text("a red house\na blue car\nthe house\na car\n", encoding="utf-8")
@@ -117,12 +119,17 @@ def files(tmp_path: Path) -> dict[str, list[str]]:
     table.write_text("".join(f"{a}\t{b}\n" for a, b in rows), encoding="utf-8")
     lines = tmp_path / "a.jsonl"
     lines.write_text("".join(json.dumps({"source": a, "target": b}) + "\n" for a, b in rows), encoding="utf-8")
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "train.jsonl").write_bytes(lines.read_bytes())
     sides = {"source": source, "target": target}
     return {
         "parallel": [f"data.{split}.{side}={path}" for split in SPLITS for side, path in sides.items()],
         "tsv": [f"data.{split}={table}" for split in SPLITS],
         "jsonl": [f"data.{split}={lines}" for split in SPLITS],
         "continuation": [f"data.{split}={source}" for split in SPLITS],
+        "hub": [f"data.path={lines.parent / 'hub'}", "data.val=train", "data.test.here=train"],
+        "multi30k": [f"data.folder={write_multi30k(tmp_path / 'multi30k', monkeypatch)}"],
+        "sigmorphon2020_g2p": [f"data.folder={write_g2p(tmp_path / 'g2p', monkeypatch)}"],
         "scan": [],
     }
 
@@ -158,6 +165,10 @@ def test_every_option_takes_a_step(
     group: str, option: str, files: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
+    if option in EXTRAS:
+        pytest.importorskip(EXTRAS[option])
+    if option == "hub":
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     given = files.get(option, FEW_SYMBOLS) if group == "data" else []
     if group == "experiment":
         text = (CONF / group / f"{option}.yaml").read_text("utf-8")

@@ -6,11 +6,14 @@ from seq2seq_lightning.data.tasks.addition import AdditionConfig, AdditionTask
 from seq2seq_lightning.data.tasks.continuation import ContinuationConfig, ContinuationTask
 from seq2seq_lightning.data.tasks.copy import CopyConfig, CopyTask
 from seq2seq_lightning.data.tasks.dates import DatesConfig, DatesTask
+from seq2seq_lightning.data.tasks.hub import HubConfig, HubTask
 from seq2seq_lightning.data.tasks.jsonl import JsonlConfig, JsonlTask
+from seq2seq_lightning.data.tasks.multi30k import Multi30kConfig, Multi30kTask
 from seq2seq_lightning.data.tasks.parallel import ParallelConfig, ParallelTask
 from seq2seq_lightning.data.tasks.reverse import ReverseConfig, ReverseTask
 from seq2seq_lightning.data.tasks.scan import ScanConfig, ScanTask
 from seq2seq_lightning.data.tasks.selective_copying import SelectiveCopyingConfig, SelectiveCopyingTask
+from seq2seq_lightning.data.tasks.sigmorphon2020_g2p import G2pConfig, G2pTask
 from seq2seq_lightning.data.tasks.sort import SortConfig, SortTask
 from seq2seq_lightning.data.tasks.task import DataConfig, Task
 from seq2seq_lightning.data.tasks.tsv import TsvConfig, TsvTask
@@ -33,6 +36,9 @@ TASKS: Table[type[DataConfig], type[Task]] = Table(
         TsvConfig: TsvTask,
         JsonlConfig: JsonlTask,
         ContinuationConfig: ContinuationTask,
+        Multi30kConfig: Multi30kTask,
+        G2pConfig: G2pTask,
+        HubConfig: HubTask,
     },
 )
 

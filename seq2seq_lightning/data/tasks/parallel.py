@@ -72,16 +72,8 @@ class ParallelTask(FilesTask):
         return f"{self.files[split].source}, {self.files[split].target}"
 
     def makers(self, split: str, sieve: Sieve) -> Iterator[Maker]:
-        """One maker of a pair per line; files that do not end together are an error, or the rest is left out."""
-        files, keys = self.files[split], {side: f"data.{split}.{side}" for side in SIDES}
-        lines = zip_longest(raw_lines(files.source, keys["source"]), raw_lines(files.target, keys["target"]))
-        for number, (source, target) in enumerate(lines, start=1):
-            if source is None or target is None:
-                if self.config.bad_input.unpaired is Policy.error:
-                    raise _unequal(files, split, number)
-                yield partial(_without_partner, files.source if target is None else files.target, number)
-            else:
-                yield partial(_pair, sieve, files, number, source, target)
+        """One maker of a pair per line."""
+        return aligned(self.files[split], split, sieve)
 
     def identity(self) -> dict[str, str]:
         """The content of every file, `train.source` and so on, and how lines are chosen."""
@@ -105,6 +97,19 @@ def _file_pair(name: str, value: Any) -> FilePair:
         if key not in SIDES:
             raise ConfigurationError(f"`data.test.{name}.{key}` is no option. {nearest(str(key), SIDES)}")
     return FilePair(**value)
+
+
+def aligned(files: FilePair, split: str, sieve: Sieve) -> Iterator[Maker]:
+    """One maker of a pair per line; files that do not end together are an error, or the rest is left out."""
+    keys = {side: f"data.{split}.{side}" for side in SIDES}
+    lines = zip_longest(raw_lines(files.source, keys["source"]), raw_lines(files.target, keys["target"]))
+    for number, (source, target) in enumerate(lines, start=1):
+        if source is None or target is None:
+            if sieve.config.bad_input.unpaired is Policy.error:
+                raise _unequal(files, split, number)
+            yield partial(_without_partner, files.source if target is None else files.target, number)
+        else:
+            yield partial(_pair, sieve, files, number, source, target)
 
 
 def _unequal(files: FilePair, split: str, number: int) -> DataError:

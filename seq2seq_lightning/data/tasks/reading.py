@@ -60,10 +60,20 @@ def text_of(raw: bytes, where: str) -> str:
 def content_hash(path: str, key: str) -> str:
     """SHA-256 of a file's content, unpacked, so that a file and its gzip have the same."""
     digest = hashlib.sha256()
-    with _opened(path, key) as stream, _readable(path, key, None):
-        while block := stream.read(BLOCK):
-            digest.update(block)
+    for block in blocks(path, key):
+        digest.update(block)
     return digest.hexdigest()
+
+
+def blocks(path: str, key: str) -> Iterator[bytes]:
+    """The content of a file, unpacked, piece by piece."""
+    with _opened(path, key) as stream:
+        while True:
+            with _readable(path, key, None):
+                block = stream.read(BLOCK)
+            if not block:
+                return
+            yield block
 
 
 def count_lines(path: str, key: str) -> int:
@@ -74,13 +84,13 @@ def count_lines(path: str, key: str) -> int:
 @contextmanager
 def _opened(path: str, key: str) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked if it is gzip, whatever its name says."""
-    file = Path(path).expanduser()
     try:
+        file = Path(path).expanduser()
         packed = file.open("rb")
-    except OSError as error:
-        problem = "is a folder" if file.is_dir() else error.strerror or str(error)
+    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in it; RuntimeError: a ~user nobody is
         raise DataError(
-            f"`{key}={path}`: cannot open {file.absolute()}: {problem}. Give the path of a text file, plain or gzip."
+            f"`{key}={path}`: cannot open {path!r}: {_problem(path, error)}. Give the path of a text file, plain or "
+            "gzip."
         ) from error
     with packed:
         magic = packed.read(len(GZIP_MAGIC))
@@ -92,6 +102,16 @@ def _opened(path: str, key: str) -> Iterator[BinaryIO]:
         if magic and file.suffix == ".gz":
             raise DataError(f"`{key}={path}`: the file is named .gz but is not gzip. Rename it, or pack it with gzip.")
         yield packed
+
+
+def _problem(path: str, error: Exception) -> str:
+    """Why a file cannot be opened."""
+    if isinstance(error, IsADirectoryError):
+        return "is a folder"
+    if not isinstance(error, OSError):
+        return str(error)
+    start = "" if Path(path).is_absolute() else f", seen from {Path.cwd()}"
+    return f"{error.strerror or error}{start}"
 
 
 @contextmanager

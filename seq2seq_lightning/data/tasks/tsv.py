@@ -79,7 +79,7 @@ class TsvTask(FilesTask):
 
     def makers(self, split: str, sieve: Sieve) -> Iterator[Maker]:
         """One maker of a pair per line."""
-        return _Table(self.files[split], self.config, sieve, references=split != "train").makers(f"data.{split}")
+        return Table(self.files[split], self.config, sieve, references=split != "train").makers(f"data.{split}")
 
     def identity(self) -> dict[str, str]:
         """The content of every file, the columns, and how lines are chosen."""
@@ -102,7 +102,7 @@ def given_files(task: str, train: str, val: str | None, test: Mapping[str, str],
     return files
 
 
-class _Table:
+class Table:
     """A file whose lines all have the columns of its first line."""
 
     def __init__(self, path: str, config: TsvConfig, sieve: Sieve, references: bool) -> None:

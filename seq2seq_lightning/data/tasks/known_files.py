@@ -1,0 +1,71 @@
+"""Published files in a folder of the user: found under any usual layout, and checked to be the published ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from seq2seq_lightning.data.tasks.reading import blocks
+from seq2seq_lightning.errors import ConfigurationError, DataError
+
+
+@dataclass(frozen=True)
+class Known:
+    """A published file, unpacked."""
+
+    size: int  # bytes
+    sha256: str
+
+
+@dataclass(frozen=True)
+class PublishedFiles:
+    """A published corpus: its files, where they come from, and the task that reads files of any content instead."""
+
+    known: Mapping[str, Known]
+    origin: str
+    otherwise: str
+
+    def path(self, folder: str, places: Iterable[str], name: str) -> str:
+        """Where a file is, plain or gzip: in one of the places below the folder. Where none is, the first place."""
+        if not folder:
+            raise ConfigurationError(f"`data.folder` is not given. Set it to a folder with the files of {self.origin}.")
+        candidates = [
+            path
+            for place in places
+            for path in (Path(folder).expanduser() / place / name, Path(folder).expanduser() / place / f"{name}.gz")
+        ]
+        return str(next((path for path in candidates if path.is_file()), candidates[0]))
+
+    def checked(self, path: str) -> str:
+        """The SHA-256 of a file's content. Raises DataError for a missing file and for another content."""
+        file = Path(path)
+        if not file.is_file():
+            raise DataError(
+                f"`data.folder`: there is no {path}, plain or gzip. Give the folder with the files of {self.origin}."
+            )
+        status = file.stat()
+        size, digest = _size_and_hash(path, status.st_mtime_ns, status.st_size)
+        known = self.known[file.name.removesuffix(".gz")]
+        if size != known.size:
+            problem = f"{size:,} bytes, unpacked, where the published file has {known.size:,}"
+        elif digest != known.sha256:
+            problem = f"another content (SHA-256 {digest[:16]}…, published {known.sha256[:16]}…)"
+        else:
+            return digest
+        raise DataError(
+            f"{path}: {problem}. Copy it again from {self.origin}; for files of your own use `{self.otherwise}`."
+        )
+
+
+@lru_cache(maxsize=256)
+def _size_and_hash(path: str, *version: int) -> tuple[int, str]:
+    """Computed once for all jobs of a sweep; a file written anew is another one."""
+    del version
+    size, digest = 0, hashlib.sha256()
+    for block in blocks(path, "data.folder"):
+        size += len(block)
+        digest.update(block)
+    return size, digest.hexdigest()
