@@ -66,7 +66,8 @@ SMALL = [
 ]
 COPIED = ["model.decoder.hidden_size=12"]  # two directions of 6, copied by the bridge
 LEARNT = ("bpe", "unigram", "joint_bpe", "wordpiece")
-EXTRAS = {"wordpiece": "tokenizers", "spacy": "spacy", "hub": "datasets"}  # option → the package that an extra installs for it
+# option → the package that an extra installs for it
+EXTRAS = {"wordpiece": "tokenizers", "spacy": "spacy", "hub": "datasets"}
 FITTING = {"benchmark": COPIED, "multi30k": COPIED}
 SPLITS = ("train", "val", "test.here")
 FEW_SYMBOLS = ["data.train_size=8", "data.val_size=4", "data.test_size=2"]
