@@ -19,8 +19,8 @@ from torch import Tensor
 from seq2seq_lightning.decoding.allocation import allocated_candidates
 from seq2seq_lightning.decoding.beam_config import BeamConfig
 from seq2seq_lightning.decoding.beam_state import Live, beams_of, start
-from seq2seq_lightning.decoding.departures import departure, steps_between_looks
 from seq2seq_lightning.decoding.history import History, Kept, Step
+from seq2seq_lightning.decoding.loop import departure, drive
 from seq2seq_lightning.decoding.protocol import Hypothesis, SpecialIds
 from seq2seq_lightning.decoding.scoring import Finishing, Scorer, StopRule, Unfinished
 from seq2seq_lightning.decoding.task import SearchTask
@@ -82,22 +82,17 @@ def beam_search(task: SearchTask, config: BeamConfig) -> list[list[Hypothesis]]:
 def run(plan: Plan) -> History:
     """Search until every sentence is done."""
     task = plan.task
-    live = start(task, plan.n_best, plan.groups)
-    history = History(task.details)
-    between_looks = steps_between_looks(task.device)
-    for position in range(1, task.limits.longest + 1):
+
+    def advance(live: Live, position: int) -> tuple[Live, Step]:
         scored = _score(live, plan, position)
         choice = choose(scored.candidates, plan.width, task.ids)
-        live, step = _advance(live, scored, choice, plan, position)
-        live = replace(live, done=_is_done(live, plan, position))
-        history.steps.append(step)
-        last = position == task.limits.longest
-        if last or position % between_looks == 0:
-            remaining = _release(live, history, plan.groups, position, last)
-            if remaining is None:
-                break
-            live = remaining
-    return history
+        advanced, step = _advance(live, scored, choice, plan, position)
+        return replace(advanced, done=_is_done(advanced, plan, position)), step
+
+    def release(live: Live, history: History, position: int, last: bool) -> Live | None:
+        return _release(live, history, plan.groups, position, last)
+
+    return drive(start(task, plan.n_best, plan.groups), advance, release, task)
 
 
 def best_candidates(

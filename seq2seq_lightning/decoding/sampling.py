@@ -20,8 +20,8 @@ from torch import Tensor
 
 from seq2seq_lightning.decoding.config import DecodingConfig
 from seq2seq_lightning.decoding.constraints.composed import Constraints
-from seq2seq_lightning.decoding.departures import departure, steps_between_looks
 from seq2seq_lightning.decoding.history import History, Kept, Step
+from seq2seq_lightning.decoding.loop import departure, drive
 from seq2seq_lightning.decoding.protocol import Hypothesis
 from seq2seq_lightning.decoding.task import SearchTask
 from seq2seq_lightning.decoding.top_k import ordered_top
@@ -112,21 +112,16 @@ class _Live:
 
 def sample(task: SearchTask, config: SampleConfig) -> list[list[Hypothesis]]:
     """All samples of each sentence, in the order of the batch."""
-    live = _start(task)
-    history = History(task.details)
-    between_looks = steps_between_looks(task.device)
-    for position in range(1, task.limits.longest + 1):
-        live, step = _advance(live, task, config, position)
-        history.steps.append(step)
-        last = position == task.limits.longest
-        if last or position % between_looks == 0:
-            rows = departure(live.done.all(1), live.log_probs, live.sentences, position, last)
-            if rows is not None:
-                history.leave(live.sentences[rows.leaving], live.kept(rows.leaving))
-                if len(rows.staying) == 0:
-                    break
-                live = live.select(rows.staying)
+    history = drive(_start(task), lambda live, position: _advance(live, task, config, position), _release, task)
     return history.hypotheses(task.ids, task.source_lengths)
+
+
+def _release(live: _Live, history: History, position: int, last: bool) -> _Live | None:
+    rows = departure(live.done.all(1), live.log_probs, live.sentences, position, last)
+    if rows is None:
+        return live
+    history.leave(live.sentences[rows.leaving], live.kept(rows.leaving))
+    return live.select(rows.staying) if len(rows.staying) else None
 
 
 def _start(task: SearchTask) -> _Live:

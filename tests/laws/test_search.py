@@ -20,10 +20,7 @@ from seq2seq_lightning.decoding import (
     LengthPenalty,
     SpecialIds,
     StopRule,
-    beam,
-    departures,
-    greedy,
-    sampling,
+    loop,
 )
 from seq2seq_lightning.decoding.scoring import Finishing, LengthCount, Unfinished
 from tests.decoding.table_model import (
@@ -228,7 +225,7 @@ def test_a_sentence_that_reached_its_own_maximum_is_frozen(config: DecodingConfi
     lengths = [1 + place % 12 for place in range(36)]
     alone = [run(model, [place], config, lengths=[lengths[place]])[0] for place in range(36)]
     assert {each.finished for best in alone for each in best} == {True, False}
-    with mock.patch.object(departures, "WORTH_LEAVING", 1):  # nobody leaves before the last is done
+    with mock.patch.object(loop, "WORTH_LEAVING", 1):  # nobody leaves before the last is done
         together = run(model, list(range(36)), config, lengths=lengths)
     for best, other in zip(together, alone, strict=True):
         assert_same(best, [(each.tokens, each.finished, each.score) for each in other])
@@ -242,10 +239,8 @@ def test_when_search_looks_changes_nothing_but_the_work(config: DecodingConfig) 
     work = sum(model.rows_asked)
     model.rows_asked.clear()
     with (
-        mock.patch.object(greedy, "steps_between_looks", return_value=7),
-        mock.patch.object(beam, "steps_between_looks", return_value=7),
-        mock.patch.object(sampling, "steps_between_looks", return_value=7),
-        mock.patch.object(departures, "WORTH_LEAVING", 1),
+        mock.patch.object(loop, "steps_between_looks", return_value=7),
+        mock.patch.object(loop, "WORTH_LEAVING", 1),
     ):
         rarely = run(model, list(range(40)), config)
     assert often == rarely

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from seq2seq_lightning.decoding.departures import steps_between_looks
+from seq2seq_lightning.decoding.loop import steps_between_looks
 from seq2seq_lightning.metrics.sentence import SentenceMetric
 from seq2seq_lightning.randomness import uniforms
 from seq2seq_lightning.teacher_forcing import Sample
