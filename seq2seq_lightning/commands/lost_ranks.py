@@ -44,6 +44,12 @@ def lost_rank(log: str) -> str | None:
     return None
 
 
+def was_stopped(log: str) -> bool:
+    """Whether all processes that torchrun reports left as they do after SIGTERM, which another machine was sent."""
+    statuses = {int(each["status"]) for each in _FAILURE.finditer(log)}
+    return bool(statuses) and statuses <= {143, -signal.SIGTERM}
+
+
 def record_lost_rank(run_dir: Path, lost: str) -> None:
     """Let an unfinished run's record say failed, and which process was lost, before what the first one made of it."""
     with suppress(UserError), lock(lock_path(run_dir), blocking=False):  # held: the next process is at work already

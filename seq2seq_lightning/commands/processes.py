@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from seq2seq_lightning.commands.application import MISTAKE, JobFailed, plain
 from seq2seq_lightning.commands.claims import claiming
 from seq2seq_lightning.commands.grids import take_further
-from seq2seq_lightning.commands.lost_ranks import lost_rank, record_lost_rank
+from seq2seq_lightning.commands.lost_ranks import lost_rank, record_lost_rank, was_stopped
 from seq2seq_lightning.config import Config
 from seq2seq_lightning.errors import DataError
 from seq2seq_lightning.experiments.files import write_text_durably
@@ -124,6 +124,7 @@ def _run_in_own_tree(job: Job, inherited: tuple[int, ...]) -> None:
         )
     if status != 0:
         log = (job.folder / LOG).read_bytes()[before:].decode(errors="replace")
+        status = 143 if was_stopped(log) else status
         lost = lost_rank(log) if status not in (130, 143) else None
         if lost is not None:
             record_lost_rank(job.folder, lost)

@@ -11,7 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from seq2seq_lightning.commands import processes
-from seq2seq_lightning.commands.lost_ranks import lost_rank, record_lost_rank
+from seq2seq_lightning.commands.lost_ranks import lost_rank, record_lost_rank, was_stopped
 from seq2seq_lightning.commands.processes import (
     KEEP_MEMORY,
     RANK_VARIABLES,
@@ -183,6 +183,13 @@ def test_a_lost_rank_is_named(ranks: tuple[int, int, int, int], log: str, words:
     rank, status, other, other_status = ranks
     report = REPORT.format(rank=rank, status=status, other=other, other_status=other_status)
     assert lost_rank(log + report) == words
+
+
+@pytest.mark.parametrize(("statuses", "stopped"), [((143, 143), True), ((143, -15), True), ((143, 1), False)])
+def test_a_stop_that_another_machine_was_sent_is_a_stop(statuses: tuple[int, int], stopped: bool) -> None:
+    report = REPORT.format(rank=0, status=statuses[0], other=1, other_status=statuses[1])
+    assert was_stopped(report) is stopped
+    assert not was_stopped("")
 
 
 def test_without_a_report_no_rank_is_lost() -> None:
