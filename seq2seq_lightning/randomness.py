@@ -7,7 +7,7 @@ run, another micro-batch, another rank or a wider padding sees the same numbers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -58,7 +58,13 @@ def uniforms(seed: int, stream: str, update: int, places: Tensor, columns: int) 
     (seed, stream, update, places[r], c) alone: neither on the other rows nor on ``columns``.
     A counter-based generator: splitmix64's finaliser (Steele et al. 2014) over mixed counters.
     """
-    key = stream_seed(seed, stream, update)
+    return uniforms_of([seed], stream, update, places, columns)
+
+
+def uniforms_of(seeds: Sequence[int], stream: str, update: int, places: Tensor, columns: int) -> Tensor:
+    """``uniforms`` of several seeds, each for as many rows: those of the first seed first. places: (rows,)."""
+    keys = torch.tensor([stream_seed(seed, stream, update) for seed in seeds], device=places.device)
+    key = keys.repeat_interleave(len(places) // len(seeds)) if len(seeds) > 1 else keys
     columns_index = torch.arange(columns, dtype=torch.int64, device=places.device)
     rows = _mix(places.to(torch.int64) * _GOLDEN + key)
     bits = _mix(rows.unsqueeze(1) + (columns_index + 1) * _GOLDEN)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from seq2seq_lightning.randomness import uniforms
+from seq2seq_lightning.randomness import uniforms, uniforms_of
 from seq2seq_lightning.teacher_forcing.feeding import Granularity
 
 _SHARED_PLACE = -1  # no example stands here, so coins for all rows are independent of every row's own
@@ -41,6 +43,28 @@ def draw_gold_mask(
     columns = 1 if granularity is Granularity.sequence else target_time
     ratio = _by_position(ratio, position_decay, columns, places.device)
     return _with_gold_bos(uniforms(seed, "feeding", update, places, columns) < ratio, target_time)
+
+
+def draw_gold_masks(
+    ratio: float,
+    granularity: Granularity,
+    seeds: Sequence[int],
+    update: int,
+    places: Tensor,
+    target_time: int,
+    position_decay: float = 1.0,
+) -> Tensor | None:
+    """``draw_gold_mask`` for several seeds at once: (rows, target_time), the rows of the first first, as many each.
+
+    places: (rows,), each row's place in the batch of its own seed. None: gold everywhere, for a ratio of 1.
+    """
+    if ratio >= 1 and position_decay == 1:
+        return None
+    if granularity in (Granularity.step, Granularity.batch):
+        places = torch.full_like(places, _SHARED_PLACE)
+    columns = 1 if granularity in (Granularity.sequence, Granularity.batch) else target_time
+    coins = uniforms_of(seeds, "feeding", update, places, columns)
+    return _with_gold_bos(coins < _by_position(ratio, position_decay, columns, places.device), target_time)
 
 
 def _shared_mask(

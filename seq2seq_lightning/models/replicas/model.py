@@ -43,6 +43,9 @@ class Replicas:
         self.model = stacked(models[0], parameters)
         self.learning = [parameters[name] for name in self.block.places]
         self.gradients = self.block.gradients()
+        known = {id(each): name for name, each in models[0].named_parameters()}
+        every = models[0].named_parameters(remove_duplicate=False)
+        self.names = {name: known[id(each)] for name, each in every}  # shared ones have several
 
     def draw(self, rows: int, source_time: int, target_time: int) -> Drawn:
         """The dropout that one replica draws for a batch of its own, as it would alone, from the global generator."""
@@ -85,11 +88,11 @@ class Replicas:
         """Put the gradient of a loss into the block."""
         found = torch.autograd.grad(loss, self.learning, materialize_grads=True)
         torch._foreach_copy_(self.gradients, found)
+        self.block.values.grad = self.block.gradient
 
     def clip(self, largest: float) -> Tensor:
         """Scale each replica's gradient down to a norm, and return what the norms were: (replicas,)."""
-        gradient = self.block.values.grad
-        assert gradient is not None
+        gradient = self.block.gradient
         norms = torch.linalg.vector_norm(gradient, dim=1)
         gradient.mul_((largest / (norms + 1e-6)).clamp(max=1.0).unsqueeze(1))
         return norms

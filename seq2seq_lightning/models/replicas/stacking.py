@@ -50,7 +50,7 @@ class Block:
                 begin += parameter.numel()
         like = next(first.parameters())
         self.values = nn.Parameter(like.new_zeros(len(models), begin))
-        self.values.grad = torch.zeros_like(self.values)
+        self.gradient = torch.zeros_like(self.values.data)
         self.fixed = {
             name: nn.Parameter(torch.stack([model.get_parameter(name).detach() for model in models]), False)
             for name, parameter in first.named_parameters()
@@ -78,8 +78,7 @@ class Block:
 
     def gradients(self) -> list[Tensor]:
         """The gradient of each stacked parameter that learns, views of the block's."""
-        assert self.values.grad is not None
-        return [place.view(self.values.grad) for place in self.places.values()]
+        return [place.view(self.gradient) for place in self.places.values()]
 
 
 def stacked(model: Seq2Seq, parameters: Mapping[str, nn.Parameter]) -> Seq2Seq:
