@@ -45,7 +45,8 @@ class Job:
     train: False for decoding a finished run only.
     test_sets: which sets to decode; None: all. also: further decodings to score in the same pass. members: the
     directories of further runs that are searched as one with this one, in which the scores are kept; average: of what.
-    quality: the width of a beam that each search is compared with, in `quality.json` beside its scores.
+    quality: the width of a beam that each search is compared with, in `quality.json` beside its scores. together: the
+    job files of further seeds, which are trained in the same process at the same time.
     """
 
     run_dir: str
@@ -58,6 +59,7 @@ class Job:
     members: list[str] = field(default_factory=list)
     average: str = Average.log_probs.name
     quality: int | None = None
+    together: list[str] = field(default_factory=list)
 
     @staticmethod
     def of(config: Config, overrides: list[str]) -> Job:
@@ -87,6 +89,10 @@ class Job:
             parts["quality"] = self.quality
         digest = hash_parts(parts)
         return self.folder / "jobs" / f"{digest}.json"
+
+    def others(self) -> list[Job]:
+        """The jobs that are trained together with this one."""
+        return [Job.read(Path(path)) for path in self.together]
 
     def decodings(self) -> list[DecodingConfig]:
         """What is asked for: the configuration's decoding, then the further ones, none twice."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -61,6 +61,27 @@ def recording(job: Job, corpus: Corpus, identity: dict[str, str]) -> Iterator[di
         if is_first_rank():
             write_record(job.folder, replace(record, status=status, error=error, finished=_now(), **learnt))
         finish_tracking(0 if status == "completed" else 1)
+
+
+@contextmanager
+def recording_together(jobs: Sequence[Job], corpus: Corpus, identity: dict[str, str]) -> Iterator[None]:
+    """The same for several trainings in one process, up to where each is finished by a run of its own."""
+    records = [(job.folder, _begin(job, corpus, identity)) for job in jobs]
+    for folder, record in records:
+        write_record(folder, record)
+
+    def end(status: str, error: str) -> None:
+        for folder, record in records:
+            write_record(folder, replace(record, status=status, error=error, finished=_now()))
+
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as interruption:
+        end("interrupted", str(interruption) or "stopped from the keyboard")
+        raise
+    except BaseException as failure:
+        end("failed", f"{type(failure).__name__}: {failure}")
+        raise
 
 
 def clear(folder: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from seq2seq_lightning.errors import UserError
 from seq2seq_lightning.experiments.scores import describe
 from seq2seq_lightning.job import Job
+from seq2seq_lightning.replicas import run_together
 from seq2seq_lightning.run import run
 from seq2seq_lightning.scoring import quality_lines
 from seq2seq_lightning.training.callbacks import Interrupted
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     job = Job.read(Path(arguments[0]))
     try:
-        scores = run(job)
+        scores = run_together([job, *job.others()])[0] if job.together else run(job)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
