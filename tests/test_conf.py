@@ -65,7 +65,7 @@ SMALL = [
     "model.decoder.hidden_size=6",
 ]
 COPIED = ["model.decoder.hidden_size=12"]  # two directions of 6, copied by the bridge
-LEARNT = ("bpe", "unigram", "joint_bpe", "wordpiece")
+LEARNT = {"bpe": 16, "unigram": 16, "joint_bpe": 16, "wordpiece": 30}  # option → its size for digits and a blank
 # option → the package that an extra installs for it
 EXTRAS = {"wordpiece": "tokenizers", "spacy": "spacy", "hub": "datasets"}
 FITTING = {"benchmark": COPIED, "multi30k": COPIED}
@@ -177,8 +177,8 @@ def test_every_option_takes_a_step(
         given = (FEW_SYMBOLS if task.startswith("reverse") else files[task]) + FITTING.get(option, [])
     elif group != "data":
         given = FEW_SYMBOLS
-        if option in LEARNT:  # from digits and a blank
-            given = [*given, *(f"text.{side}.tokenizer.vocab_size=16" for side in ("source", "target"))]
+        if option in LEARNT:
+            given = [*given, *(f"text.{side}.tokenizer.vocab_size={LEARNT[option]}" for side in ("source", "target"))]
     config = Config.from_plain(composed("train", [f"{group}={option}", *SMALL, *given]))
     takes_a_step(config, tmp_path / "run")
 

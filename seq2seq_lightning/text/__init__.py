@@ -6,6 +6,7 @@ from seq2seq_lightning.plugins import Table
 from seq2seq_lightning.text.pieces import PiecesTokenizer
 from seq2seq_lightning.text.pieces_config import BPEConfig, UnigramConfig
 from seq2seq_lightning.text.sides import SourceTextConfig, TargetTextConfig, TextConfig
+from seq2seq_lightning.text.spacy_words import SpacyConfig, SpacyTokenizer
 from seq2seq_lightning.text.tokenizers import (
     CharactersConfig,
     CharacterTokenizer,
@@ -19,6 +20,7 @@ from seq2seq_lightning.text.tokenizers import (
     WhitespaceConfig,
     WhitespaceTokenizer,
 )
+from seq2seq_lightning.text.wordpiece import WordPieceConfig, WordPieceTokenizer
 
 __all__ = [
     "TOKENIZERS",
@@ -41,6 +43,8 @@ TOKENIZERS: Table[type[TokenizerConfig], type[Tokenizer]] = Table(
         SeparatedConfig: SeparatedTokenizer,
         BPEConfig: PiecesTokenizer,
         UnigramConfig: PiecesTokenizer,
+        WordPieceConfig: WordPieceTokenizer,
+        SpacyConfig: SpacyTokenizer,
     },
 )
 

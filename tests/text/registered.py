@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from importlib.util import find_spec
 from typing import Any
 
 from seq2seq_lightning.text import TOKENIZERS, LearntTokenizer, LearntTokenizerConfig, build_tokenizer
@@ -14,8 +15,9 @@ TEXTS = [
     "Ein Hund läuft über die Straße – und die Katze läuft hinterher!",
     "the mother and her brother gather other feathers together, whether the weather is rather bad or rather good",
     "station nation rotation relation ration notation donation",
+    "international operations and national corporations were in relation to the integration of generations",
 ]
-SIZE = 60  # small enough for these lines
+SIZE = 72  # small enough for these lines
 _BUILT: dict[str, Tokenizer] = {}
 
 
@@ -25,9 +27,13 @@ def small(kind: type[TokenizerConfig], **options: Any) -> TokenizerConfig:
     return kind(**{key: value for key, value in ({"vocab_size": SIZE} | options).items() if key in known})
 
 
+EXTRAS = {"wordpiece": "tokenizers", "spacy": "spacy"}  # tokenizer → the package that an extra installs for it
+
+
 def registered(**options: Any) -> list[TokenizerConfig]:
-    """A config of every registered tokenizer."""
-    return [small(kind, **options) for kind in TOKENIZERS]
+    """A config of every registered tokenizer whose package is installed."""
+    configs = [small(kind, **options) for kind in TOKENIZERS]
+    return [each for each in configs if each.name not in EXTRAS or find_spec(EXTRAS[each.name]) is not None]
 
 
 def learning(**options: Any) -> list[TokenizerConfig]:

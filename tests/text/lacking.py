@@ -1,0 +1,3 @@
+import no_such_thing  # noqa: F401
+
+x = 1
