@@ -9,10 +9,11 @@ from seq2seq_lightning.config import Config, plugins_used
 from seq2seq_lightning.data.bucketing import batch_counts, plan_epoch
 from seq2seq_lightning.data.cache import Cache, CacheUse
 from seq2seq_lightning.data.example import Corpus, EncodedSplit, encode_split
-from seq2seq_lightning.data.stored_split import Codecs
 from seq2seq_lightning.data.recutting import Recutting
+from seq2seq_lightning.data.stored_split import Codecs
 from seq2seq_lightning.data.tasks import build_task
 from seq2seq_lightning.debugging import first_batch
+from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.experiments.files import lock
 from seq2seq_lightning.experiments.ledger import State, lock_path, state_of
 from seq2seq_lightning.experiments.scores import Scores
@@ -33,6 +34,7 @@ from seq2seq_lightning.training.module import Recipe, TrainingModule
 from seq2seq_lightning.training.pretrained_embeddings import embed_from_files, read_found
 from seq2seq_lightning.training.ranks import is_first_rank, told_by_first_rank
 from seq2seq_lightning.training.resuming import standing
+from seq2seq_lightning.training.settings import patience_problems
 from seq2seq_lightning.training.tracking import RunIdentity, log_checkpoint
 from seq2seq_lightning.training.trainer import fit, prepare_process
 from seq2seq_lightning.training.validation import Validation
@@ -106,6 +108,8 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
     validation = (
         Validation(config.validation, config.metrics, corpus.val, Copying(source, target), ids) if corpus.val else None
     )
+    for problem in patience_problems(config.validation, has_validation=validation is not None):  # now it is known
+        raise ConfigurationError(problem)
     recipe = plan(config, split)
     stored = {"config": config.to_plain(), "vocabularies": {"source": source.to_plain(), "target": target.to_plain()}}
     stored["plugins"] = plugins_used(config)

@@ -132,6 +132,10 @@ def test_every_family_has_a_group() -> None:
         ),
         ({"checkpoint__keep": 0}, ["checkpoint.keep is 0", "above 0"]),
         ({"validation__patience": 0}, ["validation.patience is 0", "at least 1"]),
+        (
+            {"validation__patience": 3, "data__val_size": 0},
+            ["validation.patience=3", "no validation split", "set validation.patience=null"],
+        ),
         ({"seed": "1"}, ["seed is '1'", "int"]),
     ],
 )

@@ -7,6 +7,7 @@ with the same mean.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def average_checkpoints(folder: Path, config: CheckpointConfig, mode: str) -> No
     entries = entries_to_average(index, config, mode, ended=True)
     if not entries:
         return
+    if len(entries) < config.average:
+        steps = ", ".join(str(entry.global_step) for entry in entries)
+        print(
+            f"checkpoint.average={config.average}, but training wrote {len(entries)} such checkpoints only: the mean "
+            f"is of those after {steps} updates. For more of them lower checkpoint.every.",
+            file=sys.stderr,
+        )
     checkpoints = [read_checkpoint(folder / entry.file) for entry in entries]
     weights = mean_weights([checkpoint.weights for checkpoint in checkpoints])
     write_checkpoint(folder / AVERAGE_NAME, dataclasses.replace(without_training(checkpoints[-1]), weights=weights))

@@ -149,6 +149,17 @@ class ValidationConfig:
             raise ConfigurationError(f"validation.monitor is {self.monitor!r}; it must be a key such as 'val/loss'.")
 
 
+def patience_problems(config: ValidationConfig, has_validation: bool) -> list[str]:
+    """Early stopping that could never stop anything."""
+    if config.patience is None or has_validation:
+        return []
+    return [
+        f"validation.patience={config.patience} stops training after validations without improvement, but the data has "
+        "no validation split. Give it one (such as data.val.source and data.val.target), or set "
+        "validation.patience=null."
+    ]
+
+
 class AfterScoring(Enum):
     """What becomes of the checkpoints of a finished run."""
 

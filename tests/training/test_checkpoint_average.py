@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import pytest
 import torch
 
 from seq2seq_lightning.config import Config, fingerprint
+from seq2seq_lightning.data.tasks import build_task
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.experiments.files import read_json
+from seq2seq_lightning.job import Job
+from seq2seq_lightning.run import train_model
 from seq2seq_lightning.trained import load
 from seq2seq_lightning.training.checkpoint_average import average_checkpoints, entries_to_average, mean_weights
 from seq2seq_lightning.training.checkpoint_index import (
@@ -22,7 +26,7 @@ from seq2seq_lightning.training.checkpoint_index import (
 )
 from seq2seq_lightning.training.checkpoints import read_checkpoint, tidy
 from seq2seq_lightning.training.settings import AfterScoring, AverageOf, CheckpointConfig
-from tests.training.tiny import PLAIN, Trained, train
+from tests.training.tiny import PLAIN, Trained, tiny_config, train
 
 
 def index(*entries: tuple[int, float | None]) -> CheckpointIndex:
@@ -115,6 +119,20 @@ def test_averaging_again_gives_the_same_bits(trained: Trained) -> None:
     after = read_checkpoint(folder / "average.ckpt").weights
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert (folder / "index.json").read_bytes() == listed
+
+
+def test_a_mean_of_fewer_than_asked_for_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(tmp_path / "run", checkpoint={"every": 2, "average": 3, "keep": 3}, trainer={"max_steps": 4})
+    words = "checkpoint.average=3, but training wrote 2 such checkpoints only: the mean is of those after 2, 4 updates."
+    assert words in capsys.readouterr().err
+
+
+def test_patience_without_a_validation_split_is_refused_when_the_data_is_read(tmp_path: Path) -> None:
+    """As with a corpus that does not tell beforehand what it has."""
+    config = tiny_config(validation={"patience": 3})
+    corpus = dataclasses.replace(build_task(config.data).read(), val=None)
+    with pytest.raises(ConfigurationError, match=r"validation\.patience=3 .* no validation split"):
+        train_model(Job(str(tmp_path), "0" * 12, config.to_plain()), config, corpus, {})
 
 
 @pytest.mark.parametrize("choice, left", [("keep_best", {"average.ckpt"}), ("delete", set())])
