@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SYSTEM_CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev reproduce test test-fast test-learning test-slow check format bench clean
+.PHONY: help install dev reproduce test test-fast test-learning test-slow test-browser check format bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,11 @@ test-learning: dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(SYSTEM_CORES) -m 'slow and not very_slow'
 
 test-slow: dev  ## the long statistical and fault-injection suites
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(SYSTEM_CORES) -m very_slow --timeout 3600
+	SEQ2SEQ_FIGURES=benchmarks/faults.md OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -q -n $(SYSTEM_CORES) -m very_slow --timeout 3600
+
+test-browser: dev  ## the pages of reports in headless Chromium (needs one: apt-get install chromium)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/reports/test_page_in_browser.py
 
 check: dev  ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -23,9 +23,9 @@ from seq2seq_lightning import __version__
 from seq2seq_lightning.experiments.ablation_config import AblationConfig
 from seq2seq_lightning.experiments.files import write_text_durably
 from seq2seq_lightning.experiments.ledger import TrialResult
-from seq2seq_lightning.reports.figures import Evidence, Figure, figures, read_evidence
+from seq2seq_lightning.reports.figures import Evidence, Figure, figures, read_evidence, sample_outputs
 from seq2seq_lightning.reports.figures.drawing import Style, plain
-from seq2seq_lightning.reports.tables import Link, Page, page
+from seq2seq_lightning.reports.tables import Link, Page, Table, page
 
 FILE_NAME = "report.html"
 GOOD, BAD = ("reproduced", "criteria met", "pass", "finished"), ("not ", "criteria not met", "fail")
@@ -37,13 +37,14 @@ def write_report(
 ) -> Path:
     """Write ``report.html`` and return its path; evidence: what to draw, if not what the runs of the results hold."""
     path = Path(folder) / FILE_NAME
-    drawn = figures(evidence or read_evidence(config, results))
-    write_text_durably(path, html(page(config, results), drawn, path.parent))
+    evidence = evidence or read_evidence(config, results)
+    made = html(page(config, results), figures(evidence), path.parent, sample_outputs(evidence))
+    write_text_durably(path, made)
     return path
 
 
-def html(made: Page, drawn: Sequence[Figure], folder: Path) -> str:
-    """The page with its figures; links are relative to ``folder``, where it will lie."""
+def html(made: Page, drawn: Sequence[Figure], folder: Path, samples: Table | None = None) -> str:
+    """The page with its figures and sample outputs; links are relative to ``folder``, where it will lie."""
     environment = Environment(
         loader=DictLoader({"page.html": _part("page.html")}),
         autoescape=True,
@@ -62,6 +63,7 @@ def html(made: Page, drawn: Sequence[Figure], folder: Path) -> str:
     return environment.get_template("page.html").render(
         page=made,
         figures=drawn,
+        samples=samples,
         version=__version__,
         policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'",

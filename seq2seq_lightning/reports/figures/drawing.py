@@ -19,7 +19,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
 
 WIDTH, HEIGHT = 3.75, 2.65  # inches: 360 pixels wide, the width of a telephone
 POINTS = 120  # of a line; what is longer is thinned, as no screen shows more of it
@@ -107,7 +107,9 @@ def draw(panel: Panel) -> str:
             if len(panel.ticks) > 7 or max(map(len, panel.ticks)) > 7:
                 axes.tick_params(axis="x", rotation=40)
         else:
-            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            places = sorted({x for line in panel.lines for x in line.x})
+            axes.xaxis.set_major_locator(FixedLocator(places) if len(places) <= 6 else MaxNLocator(6))
+            axes.xaxis.set_major_formatter("{x:g}")
         if panel.log_y and all(value > 0 for line in panel.lines for value in [*line.y, *line.low]):
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=9))

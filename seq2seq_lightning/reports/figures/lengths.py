@@ -13,8 +13,7 @@ from seq2seq_lightning.reports.figures.figure import Figure, Overlay, Points, le
 from seq2seq_lightning.reports.figures.resampling import interval, interval_over_runs
 
 Band = dict[float, tuple[float, float]]
-OF_SENTENCES = "The shade is the 95 % bootstrap interval over sentences and runs."
-OF_RUNS = "The shade is the 95 % bootstrap interval over runs."
+OF_SENTENCES, OF_RUNS = "over sentences and runs", "over runs alone, where outputs were not kept or tell no sums"
 
 
 def by_source_length(evidence: Evidence) -> list[Figure]:
@@ -36,7 +35,8 @@ def by_source_length(evidence: Evidence) -> list[Figure]:
     if not pictures:
         return []
     caption = "Scores of the sentences of each length, in buckets, drawn at their middles; means over seeds. "
-    caption += " ".join(sorted(kinds)) if kinds else "The shade goes from the lowest to the highest run."
+    said = f"is the 95 % bootstrap interval {', or '.join(sorted(kinds, key=len))}" if kinds else "spans the runs"
+    caption += f"The shade {said}."
     return [Figure("source-length", "Score by source length", caption, pictures, legend(cells), told)]
 
 

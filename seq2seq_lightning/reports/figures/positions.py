@@ -23,9 +23,9 @@ def exposure_bias(evidence: Evidence) -> list[Figure]:
     gap = {cell: _differences(gold[cell], own[cell]) for cell in gold if cell in own}
     position = "position in the target"
     overlays = [
-        Overlay("Fed gold tokens", position, ACCURACY, gold, BINS),
-        Overlay("Fed its own tokens", position, ACCURACY, own, BINS),
-        Overlay("The gap between them", position, "points", gap, BINS),
+        Overlay("Fed gold tokens", position, ACCURACY, gold, _bins(gold)),
+        Overlay("Fed its own tokens", position, ACCURACY, own, _bins(own)),
+        Overlay("The gap between them", position, "points", gap, _bins(gap)),
         Overlay("The gap of the losses", "updates", "nats per label", _loss_gap(evidence)),
     ]
     caption = (
@@ -39,7 +39,7 @@ def source_positions(evidence: Evidence) -> list[Figure]:
     """Accuracy by the source position that attention weighs most, or by quarter of the target without attention."""
     source, quarter = _last(evidence, SOURCE), _last(evidence, QUARTER)
     overlays = [
-        Overlay("By source position", "source position that attention weighs most", ACCURACY, source, BINS),
+        Overlay("By source position", "source position that attention weighs most", ACCURACY, source, _bins(source)),
         Overlay("By quarter of the target", "quarter, models without attention", ACCURACY, quarter, BINS[:4]),
     ]
     caption = (
@@ -63,6 +63,11 @@ def _figure(
         return []
     table = numbers(f"{title}: {of}", "position", told, lambda place: BINS[int(place)]) if told else None
     return [Figure(key, title, caption, pictures, legend(list(evidence.runs)), table)]
+
+
+def _bins(found: dict[TrainedCell, Points]) -> Sequence[str]:
+    """The bins up to the last that any curve has."""
+    return BINS[: 1 + int(max((place for points in found.values() for place, _ in points), default=0))]
 
 
 def _last(evidence: Evidence, curve: str) -> dict[TrainedCell, Points]:

@@ -76,8 +76,36 @@ function alignNumbers(table) {
   });
 }
 
+function makeChoosable(holder, table, fixed) {
+  const heads = [...table.tHead.rows[0].cells].slice(fixed);
+  if (heads.length < 3) return;
+  const bar = document.createElement("div");
+  bar.className = "bar";
+  const selects = ["Left", "Right"].map((name, side) => {
+    const label = document.createElement("label");
+    const select = document.createElement("select");
+    heads.forEach((head, place) => select.add(new Option(head.textContent, String(place), place === side, place === side)));
+    label.append(name, " ", select);
+    bar.append(label);
+    return select;
+  });
+  holder.prepend(bar);
+  const show = () => {
+    const chosen = selects.map((select) => fixed + Number(select.value));
+    for (const row of table.rows) {
+      [...row.cells].forEach((cell, place) => (cell.hidden = place >= fixed && !chosen.includes(place)));
+    }
+  };
+  for (const select of selects) select.addEventListener("change", show);
+  show();
+}
+
 for (const holder of document.querySelectorAll("[data-table]")) {
   const table = holder.querySelector("table");
+  if ("choose" in holder.dataset) {
+    makeChoosable(holder, table, Number(holder.dataset.choose));
+    continue;
+  }
   alignNumbers(table);
   if (!("tools" in holder.dataset)) continue;
   makeSortable(table);
