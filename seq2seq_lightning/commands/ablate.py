@@ -50,7 +50,7 @@ def task(composed: DictConfig) -> None:
             hydra_context=context, task_function=train_task, config=master
         )
         try:
-            launch_sweep(_only(everything, missing), overrides, launcher)
+            launch_sweep(_only(everything, missing), overrides, launcher, replicas=config.replicas)
         except JobFailed as error:
             failure = error
     _conclude(config, trials, entries, roots)

@@ -15,6 +15,7 @@ from seq2seq_lightning.job import Job
 from seq2seq_lightning.structure import differences
 
 KEY = "+decodings"
+SEEDS = "+replicas"  # the seeds of the jobs that are trained at the same time as the leading one
 
 
 @dataclass(frozen=True)
@@ -23,17 +24,20 @@ class Grid:
 
     numbers: tuple[int, ...]
     job: Job  # the leading one, with the decodings of all
+    seeds: tuple[int, ...] = ()  # of those trained at the same time
 
     def launched(self, jobs: Sequence[list[str]]) -> list[str]:
         """The overrides it is launched with."""
         own = jobs[self.numbers[0]]
         further = [differences(decoding) for decoding in self.job.decodings()[1:]]
-        return [*own, override(KEY, further)] if further else own
+        own = [*own, override(KEY, further)] if further else own
+        return [*own, override(SEEDS, list(self.seeds))] if self.seeds else own
 
     def name(self, jobs: Sequence[list[str]]) -> str:
         """What to call it."""
         more = len(self.job.decodings()) - 1
-        return " ".join(jobs[self.numbers[0]]) + (f" and {more} more decodings" if more else "")
+        seeds = f" and seeds {', '.join(str(seed) for seed in self.seeds)}" if self.seeds else ""
+        return " ".join(jobs[self.numbers[0]]) + (f" and {more} more decodings" if more else "") + seeds
 
 
 def grids(numbers: Iterable[int], jobs: Sequence[Job], at_once: int = 1) -> list[Grid]:

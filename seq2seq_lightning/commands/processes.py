@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from seq2seq_lightning.commands.application import MISTAKE, JobFailed, plain
 from seq2seq_lightning.commands.claims import claiming
+from seq2seq_lightning.commands.company import accompanied, take_seeds
 from seq2seq_lightning.commands.grids import take_further
 from seq2seq_lightning.commands.lost_ranks import lost_rank, record_lost_rank, was_stopped
 from seq2seq_lightning.config import Config
@@ -45,7 +46,7 @@ KEEP_MEMORY = {
 def training_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
     """The job of a composed training configuration. Raises ConfigurationError or DataError before anything is run."""
     values = plain(composed)
-    also, own = take_further(values, overrides)
+    also, own = take_further(values, take_seeds(values, overrides)[1])
     return replace(Job.of(Config.from_plain(values), own), also=also)
 
 
@@ -53,6 +54,8 @@ def is_done(job: Job) -> bool:
     """Whether training and every decoding this job asks for have been finished before."""
     config = Config.from_plain(job.config)
     if (job.train and config.fresh) or state_of(job.folder).state is not State.finished:
+        return False
+    if not all(is_done(other) for other in job.others()):
         return False
     names = job.test_sets or [*_test_set_names(job)]
     return all(job.is_scored(decoding, name) for decoding in job.decodings() for name in names)
@@ -242,6 +245,7 @@ def jobs_at_once(launcher: Mapping[str, Any], cores: int) -> int:
 def train_task(composed: DictConfig) -> float | None:
     """Train and score one job of a sweep in its own process tree; returns the monitored validation score, if any."""
     job = _in_group(share_threads(training_job(composed, HydraConfig.get().overrides.task)))
+    job = accompanied(job, take_seeds(plain(composed), [])[0])
     run_if_missing(job)
     return objective(job)
 

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from seq2seq_lightning.commands.application import JobFailed, explain
 from seq2seq_lightning.commands.claims import JobElsewhere, wait_for_one
+from seq2seq_lightning.commands.company import accompany
 from seq2seq_lightning.commands.grids import Grid, grids
 from seq2seq_lightning.commands.processes import is_done
 from seq2seq_lightning.commands.watching import watching
@@ -60,13 +61,15 @@ def _once(job: Job, overrides: list[str]) -> list[str]:
     return [*(each for each in overrides if not each.startswith("fresh=")), "fresh=false"]
 
 
-def launch_sweep(plan: Plan, jobs: list[list[str]], launcher: Any, at_once: int = 1) -> list[JobReturn]:
+def launch_sweep(
+    plan: Plan, jobs: list[list[str]], launcher: Any, at_once: int = 1, replicas: int = 1
+) -> list[JobReturn]:
     """Hand the jobs to Hydra's launcher: new trainings first, each with the decodings that differ in nothing else, then
     what else decodes them; JobFailed at the end. at_once: how many jobs the launcher runs side by side.
 
     What another command is at is left to it; at the end its outcome is waited for, and what it did not finish is run.
     """
-    together = grids([*plan.first, *plan.later], plan.jobs, at_once)
+    together = accompany(grids([*plan.first, *plan.later], plan.jobs, at_once), plan.jobs, replicas)
     new = set(plan.first)
     first = [grid for grid in together if grid.numbers[0] in new or not grid.job.train]
     later = [grid for grid in together if grid.numbers[0] not in new and grid.job.train]
