@@ -17,6 +17,8 @@ class CopyConfig(SymbolsConfig):
 class CopyTask(SymbolsTask):
     """`3 1 4` stays `3 1 4`."""
 
+    is_lossless = True
+
     def answer(self, symbols: list[str]) -> list[str]:
         """The symbols themselves."""
         return symbols

@@ -11,7 +11,8 @@ from enum import Enum
 from seq2seq_lightning.data.bucketing import BatchingConfig
 from seq2seq_lightning.data.example import Pair, Stream
 from seq2seq_lightning.data.tasks.concatenation import joined
-from seq2seq_lightning.data.tasks.reading import BadLine, text_of
+from seq2seq_lightning.data.tasks.reading import BadLine, content_hash, text_of
+from seq2seq_lightning.data.tasks.symbol_files import SymbolFile
 from seq2seq_lightning.data.tasks.task import DataConfig
 from seq2seq_lightning.errors import ConfigurationError, DataError
 
@@ -42,6 +43,7 @@ class BadInputConfig:
     missing_key: Policy = Policy.error  # a record without a key that is read
     wrong_type: Policy = Policy.error  # a value that is neither text nor, where there may be several, a list of texts
     too_short: Policy = Policy.error  # a line with nothing to continue, or no continuation
+    outside_vocabulary: Policy = Policy.error  # a symbol that `source_symbols` or `target_symbols` does not have
 
 
 ALWAYS_IDENTIFYING = ("empty", "over_long", "invalid_utf8", "column_count", "nul")  # the others where they skip
@@ -64,6 +66,11 @@ class FilesConfig(DataConfig):
     max_length: int = 0
     length_unit: LengthUnit = LengthUnit.words
     bad_input: BadInputConfig = field(default_factory=BadInputConfig)
+    # files with the symbols that sources and targets may have, one per line; null: any symbol may occur
+    source_symbols: str | None = None
+    target_symbols: str | None = None
+    # what a symbol is in a text: words | characters
+    symbol_unit: LengthUnit = LengthUnit.words
     # so many consecutive pairs become one, for length studies: lines are checked first, then joined; 1 = none
     concatenate: int = 1
     # where they do: train, val, test (every test set), test.<name>
@@ -83,8 +90,19 @@ class FilesConfig(DataConfig):
                 f"`data.concatenate_splits=[]` leaves `data.concatenate={self.concatenate}` without a split. "
                 "Name one, or set `data.concatenate=1`."
             )
+        if self.symbol_unit is not LengthUnit.words and not self.symbol_files:
+            raise ConfigurationError(
+                f"`data.symbol_unit={self.symbol_unit.value}` changes nothing without a file of symbols. Set "
+                "`data.source_symbols` or `data.target_symbols`, or leave it out."
+            )
         if self.max_length < 0:
             raise ConfigurationError(f"`data.max_length` is {self.max_length}; set it to 0 (any length) or more.")
+
+    @property
+    def symbol_files(self) -> dict[str, str]:
+        """The files of symbols that are given, by side."""
+        paths = {"source": self.source_symbols, "target": self.target_symbols}
+        return {side: path for side, path in paths.items() if path}
 
     def reading_identity(self) -> dict[str, str]:
         """What of the configuration decides which lines are read."""
@@ -96,7 +114,11 @@ class FilesConfig(DataConfig):
         lengths = {"max_length": str(self.max_length), "length_unit": self.length_unit.value}
         splits = " ".join(sorted(set(self.concatenate_splits)))
         joined = {"concatenate": f"{self.concatenate} in {splits}"} if self.concatenate > 1 else {}
-        return {"task": self.name, "reader": str(READER_VERSION)} | lengths | policies | joined
+        symbols = {
+            f"{side}_symbols": f"{self.symbol_unit.value} {content_hash(path, f'data.{side}_symbols')}"
+            for side, path in self.symbol_files.items()
+        }
+        return {"task": self.name, "reader": str(READER_VERSION)} | lengths | policies | joined | symbols
 
     def joined_in(self, split: str) -> int:
         """How many consecutive pairs of a split (``train``, ``val``, ``test.<name>``) become one."""
@@ -114,6 +136,10 @@ class Sieve:
         self.config = config
         self.split = split.replace(".", "/")
         self.joins = config.joined_in(split)
+        in_words = config.symbol_unit is LengthUnit.words
+        self.symbols = {
+            side: SymbolFile.read(path, f"data.{side}_symbols", in_words) for side, path in config.symbol_files.items()
+        }
         self.skipped: Counter[str] = Counter()  # "<split>/<reason>" → pairs
 
     def pairs(self, makers: Makers, files: str) -> list[Pair]:
@@ -171,6 +197,9 @@ class Sieve:
                     f"{where}: the {side} has {length} {unit.value}, more than `data.max_length={limit}`. "
                     "Raise it or shorten the line.",
                 )
+        symbols = self.symbols.get("source" if side in ("source", "prompt") else "target")
+        if symbols is not None:
+            symbols.check(text, where, side)
         return text
 
     def _leave_out(self, problem: BadLine) -> None:

@@ -8,14 +8,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from seq2seq_lightning.data.tasks.files import FilesConfig, Sieve, check_test_names
 from seq2seq_lightning.data.tasks.files_task import FilesTask, Maker
+from seq2seq_lightning.data.tasks.reading import is_there, place_of
 from seq2seq_lightning.data.tasks.records import Fields
 from seq2seq_lightning.errors import ConfigurationError, DataError, nearest
+from seq2seq_lightning.text.extras import from_extra
 
 NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")  # on the hub
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -70,8 +71,8 @@ class HubConfig(FilesConfig):
     @property
     def folder(self) -> Path | None:
         """The folder on disk; None for a name on the hub."""
-        folder = Path(self.path).expanduser() if self.path.startswith("~/") else Path(self.path)
-        return folder if folder.is_dir() else None
+        folder = place_of(self.path)
+        return folder if is_there(folder, is_folder=True) else None
 
 
 class HubTask(FilesTask):
@@ -161,7 +162,7 @@ class HubTask(FilesTask):
 
 def _opened(config: HubConfig, split: str, key: str) -> Any:
     """A split, memory-mapped or as a stream."""
-    library = _library()
+    library = from_extra("datasets", "hub", "the task data=hub")  # here, as its import takes seconds
     folder = config.folder
     if folder is None and not NAME.fullmatch(config.path):
         raise DataError(f"`data.path={config.path}` is neither a folder here nor a name of the hub (owner/name).")
@@ -198,14 +199,6 @@ def _saved(library: Any, config: HubConfig, folder: Path, split: str, key: str) 
     if split not in splits:
         raise DataError(f"`{key}={split}` is no split of {folder}. {nearest(split, splits)}")
     return splits[split].to_iterable_dataset() if config.streaming else splits[split]
-
-
-def _library() -> Any:
-    """The package `datasets`, imported where it is needed only: that takes seconds, and it is an extra."""
-    try:
-        return import_module("datasets")
-    except ModuleNotFoundError as error:
-        raise ConfigurationError("data=hub needs the extra: pip install 'seq2seq-lightning[hub]'.") from error
 
 
 def _reason(error: BaseException) -> str:

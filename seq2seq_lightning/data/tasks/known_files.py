@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from seq2seq_lightning.data.tasks.reading import blocks
+from seq2seq_lightning.data.tasks.reading import blocks, is_there, place_of
 from seq2seq_lightning.errors import ConfigurationError, DataError
 
 
@@ -32,17 +32,13 @@ class PublishedFiles:
         """Where a file is, plain or gzip: in one of the places below the folder. Where none is, the first place."""
         if not folder:
             raise ConfigurationError(f"`data.folder` is not given. Set it to a folder with the files of {self.origin}.")
-        candidates = [
-            path
-            for place in places
-            for path in (Path(folder).expanduser() / place / name, Path(folder).expanduser() / place / f"{name}.gz")
-        ]
-        return str(next((path for path in candidates if path.is_file()), candidates[0]))
+        candidates = [place_of(folder) / place / each for place in places for each in (name, f"{name}.gz")]
+        return str(next((path for path in candidates if is_there(path)), candidates[0]))
 
     def checked(self, path: str) -> str:
         """The SHA-256 of a file's content. Raises DataError for a missing file and for another content."""
         file = Path(path)
-        if not file.is_file():
+        if not is_there(file):
             raise DataError(
                 f"`data.folder`: there is no {path}, plain or gzip. Give the folder with the files of {self.origin}."
             )

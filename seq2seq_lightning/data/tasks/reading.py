@@ -81,13 +81,29 @@ def count_lines(path: str, key: str) -> int:
     return sum(1 for _ in raw_lines(path, key))
 
 
+def place_of(path: str) -> Path:
+    """Where a path leads; one whose `~name` is nobody's home leads to itself, where nothing will be found."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def is_there(path: Path, is_folder: bool = False) -> bool:
+    """Whether there is such a file, or folder; no for a path that cannot be one."""
+    try:
+        return path.is_dir() if is_folder else path.is_file()
+    except OSError:  # too long a name
+        return False
+
+
 @contextmanager
 def _opened(path: str, key: str) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked if it is gzip, whatever its name says."""
     try:
-        file = Path(path).expanduser()
+        file = place_of(path)
         packed = file.open("rb")
-    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in it; RuntimeError: a ~user nobody is
+    except (OSError, ValueError) as error:  # ValueError: a NUL in it
         raise DataError(
             f"`{key}={path}`: cannot open {path!r}: {_problem(path, error)}. Give the path of a text file, plain or "
             "gzip."

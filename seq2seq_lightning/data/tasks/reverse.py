@@ -17,6 +17,8 @@ class ReverseConfig(SymbolsConfig):
 class ReverseTask(SymbolsTask):
     """`3 1 4` becomes `4 1 3`."""
 
+    is_lossless = True
+
     def answer(self, symbols: list[str]) -> list[str]:
         """The symbols backwards."""
         return symbols[::-1]

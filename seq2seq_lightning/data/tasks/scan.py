@@ -187,4 +187,8 @@ def _released(path: str, key: str) -> list[Pair]:
                 f"Give a file of the SCAN release as `{key}`, or leave the key out to generate the split."
             )
         pairs.append(Pair.of(match[1], match[2]))
+    if not pairs:
+        raise DataError(
+            f"`{key}={path}`: the file has no lines. Give a file of the SCAN release, or leave the key out."
+        )
     return pairs

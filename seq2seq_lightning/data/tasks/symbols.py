@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,15 @@ class SymbolsTask(GeneratedTask):
     config: SymbolsConfig
     STREAM = "symbols"
     APART = False
+
+    is_lossless = False  # whether the answer tells the source
+
+    @property
+    def target_bits(self) -> float | None:
+        """Of the length, uniform between its bounds, and of so many symbols, if the answer tells them all."""
+        low, high = self.config.evaluation_min_length, self.config.evaluation_max_length
+        bits = math.log2(high - low + 1) + (low + high) / 2 * math.log2(self.config.symbols)
+        return bits if self.is_lossless else None
 
     @abstractmethod
     def answer(self, symbols: list[str]) -> list[str]:

@@ -45,6 +45,11 @@ class Task(ABC):
     def read(self) -> Corpus:
         """The pairs of every split."""
 
+    @property
+    def target_bits(self) -> float | None:
+        """The entropy of a target of the test sets, in bits, where the rule that makes them tells; else None."""
+        return None
+
     @abstractmethod
     def identity(self) -> dict[str, str]:
         """What decides the pairs, for a run's fingerprint: generating fields, or the content of files, never a path."""

@@ -148,8 +148,8 @@ class Table:
                 "number (from 0) and set `data.header=true`."
             )
         raise DataError(
-            f"{self.path}:1: no column has the name {column!r}. {nearest(column, names)} A table without a header "
-            "has its columns by number."
+            f"{self.path}:1: no column has the name {column!r}. {nearest(column, names)} Give a "
+            "name of the first line or, for a table without a header, the number of the column (from 0)."
         )
 
     def _pair(self, cells: list[bytes], where: str) -> Pair:

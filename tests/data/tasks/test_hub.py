@@ -143,7 +143,7 @@ def test_a_stream_from_the_hub_is_named_by_its_commit():
 
 def test_without_the_extra_the_message_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ConfigurationError, match=r"data=hub needs the extra: pip install 'seq2seq-lightning\[hub\]'"):
+    with pytest.raises(ConfigurationError, match=r"data=hub needs the package datasets: pip install '\S+\[hub\]'"):
         build_task(HubConfig(path=str(tmp_path))).read()
 
 

@@ -98,3 +98,10 @@ def test_the_identity_changes_with_every_generating_field():
 def test_impossible_sizes_are_refused(options: dict[str, int], message: str):
     with pytest.raises(ConfigurationError, match=message):
         ReverseConfig(**options)
+
+
+def test_the_entropy_of_a_target_by_hand_where_the_answer_tells_the_source() -> None:
+    fixed = ReverseConfig(symbols=16, evaluation_min_length=5, evaluation_max_length=5)
+    assert build_task(fixed).target_bits == 20.0  # five symbols of four bits
+    mixed = CopyConfig(symbols=2, evaluation_min_length=1, evaluation_max_length=4)
+    assert build_task(mixed).target_bits == 2.0 + 2.5  # one of four lengths, then 2.5 bits on the mean
