@@ -36,7 +36,7 @@ class Pair:
 
 Ids = NDArray[np.integer]
 Offsets = NDArray[np.int64]
-BLOCK = 1 << 20  # offsets looked at at once
+BLOCK = 1 << 16  # offsets looked at at once
 
 
 class Pairs(Protocol):

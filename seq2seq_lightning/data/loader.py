@@ -95,6 +95,7 @@ class TrainingLoader:
     def plan(self) -> Plan:
         """The global batches of the current epoch."""
         if self._planned is None or self._planned[0] != self.epoch:
+            self._planned = None  # two plans at once would take twice the memory
             plan = plan_epoch(self.split.source_lengths, self.label_lengths, self.batching, self.seed, self.epoch)
             self._planned = self.epoch, plan
         return self._planned[1]

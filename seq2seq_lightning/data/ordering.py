@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 from seq2seq_lightning.data.plan import Lengths
 from seq2seq_lightning.randomness import uniforms
 
-BLOCK = 1 << 19  # rows that are drawn or sorted at once
+BLOCK = 1 << 17  # rows that are sorted at once
+DRAWN = 1 << 16  # rows that are drawn at once
 SMALL = NDArray[np.int32]
 
 
 def random_numbers(count: int, seed: int, stream: str, epoch: int) -> NDArray[np.float64]:
     """One uniform number per place 0 … count - 1: (count,)."""
     found = np.empty(count, dtype=np.float64)
-    for start in range(0, count, BLOCK):
-        places = torch.arange(start, min(start + BLOCK, count))
-        found[start : start + BLOCK] = uniforms(seed, stream, epoch, places, 1)[:, 0].numpy()
+    for start in range(0, count, DRAWN):
+        places = torch.arange(start, min(start + DRAWN, count))
+        found[start : start + DRAWN] = uniforms(seed, stream, epoch, places, 1)[:, 0].numpy()
     return found
 
 
