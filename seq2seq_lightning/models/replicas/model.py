@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seq2seq_lightning.models.dropout import LayerNoise, Masks, draw_mask, drop
+from seq2seq_lightning.models.dropout import LayerNoise, Masks, drop
 from seq2seq_lightning.models.encoder import Encoded, Encoder, real_positions
 from seq2seq_lightning.models.feedback import Feedback, Readouts
 from seq2seq_lightning.models.positions import Part
 from seq2seq_lightning.models.replicas.cells import Running
+from seq2seq_lightning.models.replicas.modules import StackedEmbedding
 from seq2seq_lightning.models.replicas.stacking import Block, stacked
 from seq2seq_lightning.models.seq2seq import Begun, Seq2Seq
-from seq2seq_lightning.models.state import State
+from seq2seq_lightning.models.stack import Stack
+
+
+class Extent(Protocol):
+    """The batch that a replica would have alone."""
+
+    @property
+    def rows(self) -> int:
+        """Its sentences."""
+
+    @property
+    def source_time(self) -> int:
+        """The width of its sources."""
+
+    @property
+    def target_time(self) -> int:
+        """The width of its targets."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The dropout of one replica's batch, or of all of them."""
+    """The dropout of a batch."""
 
     embedding: Tensor | None
     layers: list[LayerNoise]
@@ -47,20 +65,27 @@ class Replicas:
         every = models[0].named_parameters(remove_duplicate=False)
         self.names = {name: known[id(each)] for name, each in every}  # shared ones have several
 
-    def draw(self, rows: int, source_time: int, target_time: int) -> Drawn:
-        """The dropout that one replica draws for a batch of its own, as it would alone, from the global generator."""
-        encoder, decoder = self.plain.encoder, self.plain.decoder
-        like, dropout = encoder.embedding.weight, encoder.dropout
+    def draw(self, shares: Sequence[Extent], seeds: Sequence[int], rows: int, source_time: int, time: int) -> Drawn:
+        """The dropout of a batch: each replica's as it would draw it alone, from a generator of its own.
 
-        def drawn(size: int, probability: float, time: int) -> Tensor | None:
-            return draw_mask((rows, 1 if dropout.variational else time, size), probability, True, like)
-
-        embedding = drawn(encoder.embedding.embedding_dim, dropout.embedding, source_time)
-        layers = encoder.stack.draw(dropout, rows, source_time, True, like)
-        time = int(encoder.stack.layout.shortened(torch.tensor(source_time)))
-        output = drawn(encoder.stack.output_size, dropout.output, time)
-        state = State(({"hidden": like},))
-        return Drawn(embedding, layers, output, decoder.draw_masks(rows, target_time, state))
+        shares: the batch that each would have alone; seeds: of its generator; rows, source_time, time: of each in the
+        common one. Whatever is not drawn is padding.
+        """
+        model, draws = self.plain, _Draws(shares, seeds, rows, self.block.gradient)
+        encoder, its = model.encoder, model.encoder.dropout
+        source = draws.over(source_time, its.variational, [share.source_time for share in shares])
+        embedding = source(encoder.embedding.embedding_dim, its.embedding)
+        layers = [LayerNoise(source(size, its.layers)) for size in _read_between(encoder.stack)]
+        output = source(encoder.stack.output_size, its.output)
+        decoder, own = model.decoder, model.decoder.config.dropout
+        target = draws.over(time, own.variational, [share.target_time for share in shares])
+        masks = Masks(
+            target(decoder.config.embedding_size, own.embedding),
+            [LayerNoise(target(size, own.layers)) for size in _read_between(decoder.stack)],
+            target(decoder.context_size, own.context),
+            target(decoder.readout_size, own.output),
+        )
+        return Drawn(embedding, layers, output, masks)
 
     def begin(self, source: Tensor, lengths: Tensor, target_inputs: Tensor, drawn: Drawn) -> Begun:
         """Read the sources. source: (rows, source_time), lengths: (rows,), target_inputs: (rows, target_time)."""
@@ -101,15 +126,19 @@ class Replicas:
     def _search(self, begun: Begun, own: Tensor) -> Tensor:
         """What is fed where nothing of a position feeds the next but the state: (rows, target_time)."""
         decoder, memory, layers = self.model.decoder, begun.memory, begun.state.layers
-        last = int(own.any(0).nonzero().max())
+        last, embedding = int(own.any(0).nonzero().max()), decoder.embedding
+        assert isinstance(embedding, StackedEmbedding)
+        table, offsets = embedding.table(), embedding.offsets(len(own))
         fed, heard = list(begun.target_inputs.unbind(1)), own.unbind(1)
         moves = decoder.begin(len(own), last, begun.masks)
         for position, mask in enumerate(begun.masks.positions(own.shape[1])[:last]):
-            part, layers = decoder.recur(fed[position], layers, memory, mask, moves)
+            embedded = drop(F.embedding(fed[position] + offsets, table), mask.embedding)
+            context = None if memory.context is None else drop(memory.context, mask.context)
+            joined = embedded if context is None else torch.cat((embedded, context), dim=1)
+            top, layers = decoder.stack.step(joined, layers, mask.layers, moves.cells)
             if decoder.attention is not None:
-                attended = decoder.attention(part.top.unsqueeze(1), memory)
-                part = Part(part.top, drop(attended.context.squeeze(1), mask.context), part.embedded, part.mask)
-            chosen = self.logits(decoder.read_out(part)).argmax(-1)
+                context = drop(decoder.attention(top.unsqueeze(1), memory).context.squeeze(1), mask.context)
+            chosen = self.logits(decoder.read_out(Part(top, context, embedded, mask.output))).argmax(-1)
             fed[position + 1] = torch.where(heard[position + 1], chosen, fed[position + 1])
         for step in moves.cells or ():
             assert isinstance(step, Running)
@@ -141,32 +170,36 @@ def encode(encoder: Encoder, source: Tensor, lengths: Tensor, drawn: Drawn) -> E
     return Encoded(drop(states, drawn.output), real_positions(lengths, states), final_state)
 
 
-def join(drawn: Sequence[Drawn], rows: int, source_time: int, target_time: int) -> Drawn:
-    """The dropout of all replicas, each drawn for its own rows and widths, as that of a batch of common ones.
+def _read_between(stack: Stack) -> list[int | None]:
+    """What each layer reads from the one below: its size, None for the first, whose input is not dropped here."""
+    return [None, *(layer.shape.input_size for layer in stack.layers[1:])]
 
-    What it is filled up with, zeros, meets padding alone.
-    """
 
-    def joined(masks: Sequence[Tensor | None], time: int) -> Tensor | None:
-        found = [mask for mask in masks if mask is not None]
-        if not found:
-            return None
-        width = 1 if all(mask.shape[1] == 1 for mask in found) else time  # shared by all positions
-        return torch.cat([F.pad(mask, (0, 0, 0, width - mask.shape[1], 0, rows - len(mask))) for mask in found])
+class _Draws:
+    """Masks in the order in which they are asked for."""
 
-    def layers(sides: Sequence[Sequence[LayerNoise]], time: int) -> list[LayerNoise]:
-        return [LayerNoise(joined([each.inputs for each in layer], time)) for layer in zip(*sides, strict=True)]
+    def __init__(self, shares: Sequence[Extent], seeds: Sequence[int], rows: int, like: Tensor) -> None:
+        self.shares, self.rows, self.like = shares, rows, like
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
-    decoders = [each.decoder for each in drawn]
-    masks = Masks(
-        joined([each.embedding for each in decoders], target_time),
-        layers([each.layers for each in decoders], target_time),
-        joined([each.context for each in decoders], target_time),
-        joined([each.output for each in decoders], target_time),
-    )
-    return Drawn(
-        joined([each.embedding for each in drawn], source_time),
-        layers([each.layers for each in drawn], source_time),
-        joined([each.output for each in drawn], source_time),
-        masks,
-    )
+    def over(self, time: int, variational: bool, own: Sequence[int]) -> Callable[[int | None, float], Tensor | None]:
+        """What draws masks (rows, time, size), or for all positions (rows, 1, size); own: the time of each replica."""
+
+        def draw(size: int | None, probability: float) -> Tensor | None:
+            if size is None or probability == 0.0:
+                return None
+            widths = [1] * len(own) if variational else own
+            return self._mask(1 if variational else time, widths, size, 1.0 - probability)
+
+        return draw
+
+    def _mask(self, time: int, widths: Sequence[int], size: int, keep: float) -> Tensor:
+        """As ``draw_mask``, for each replica in a batch of its own."""
+        masks = self.like.new_zeros(len(widths), self.rows, time, size)
+        for whole, share, width, generator in zip(masks, self.shares, widths, self.generators, strict=True):
+            part = whole[: share.rows, :width]
+            if part.is_contiguous():
+                part.bernoulli_(keep, generator=generator)
+            else:
+                part.copy_(part.new_empty(part.shape).bernoulli_(keep, generator=generator))
+        return masks.div_(keep).flatten(0, 1)

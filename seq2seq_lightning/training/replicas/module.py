@@ -11,9 +11,8 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.nn import functional as F
 
-from seq2seq_lightning.models.replicas.model import Drawn, Replicas, join
-from seq2seq_lightning.models.seq2seq import Readouts
-from seq2seq_lightning.randomness import reseed
+from seq2seq_lightning.models.replicas.model import Drawn, Replicas
+from seq2seq_lightning.randomness import stream_seed
 from seq2seq_lightning.teacher_forcing import SchedulePosition
 from seq2seq_lightning.teacher_forcing.gold_mask import draw_gold_masks
 from seq2seq_lightning.training.diagnostics import part_of
@@ -43,15 +42,8 @@ class ReplicaModule(pl.LightningModule):
         self.schedule = Feeder(self.recipe.teacher_forcing, self.seeds[0])
         assert isinstance(self.recipe.objective, MaximumLikelihoodConfig)
         self.label_smoothing = self.recipe.objective.label_smoothing
-        self.drops = self._draws_anything()
         self.shown: dict[str, float] = {}
         self._sums: dict[str, list[float]] = {}
-
-    def _draws_anything(self) -> bool:
-        """Whether there is any dropout to be drawn."""
-        encoder, decoder = self.replicas.plain.encoder.dropout, self.replicas.plain.decoder.config.dropout
-        places = (encoder.embedding, encoder.layers, encoder.output)
-        return any((*places, decoder.embedding, decoder.layers, decoder.context, decoder.output))
 
     def ratio(self) -> float:
         """The probability of feeding gold at the coming update."""
@@ -71,7 +63,7 @@ class ReplicaModule(pl.LightningModule):
         logits = self.replicas.logits(readouts.readout)
         losses = self._losses(logits, batch.target_labels, self.label_smoothing)
         if (update + 1) % self.recipe.log_every == 0:
-            self._remember(batch, logits, own, choosable, readouts)
+            self._remember(batch, logits, own, choosable)
         return (losses / torch.tensor([share.labels for share in batch.shares], dtype=losses.dtype)).sum()
 
     def _losses(self, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
@@ -82,14 +74,8 @@ class ReplicaModule(pl.LightningModule):
 
     def _drawn(self, batch: ReplicaBatch, update: int) -> Drawn:
         """The dropout of this update, each replica's from its own stream."""
-        drawn = []
-        for seed, share in zip(self.seeds, batch.shares, strict=True):
-            if self.drops:
-                reseed(batch.source.device, seed, "dropout", update, 0, 0)
-            drawn.append(self.replicas.draw(share.rows, share.source_time, share.target_time))
-            if not self.drops:
-                return drawn[0]
-        return join(drawn, batch.rows, batch.source.shape[1], batch.target_inputs.shape[1])
+        seeds = [stream_seed(seed, "dropout", update, 0, 0) for seed in self.seeds]
+        return self.replicas.draw(batch.shares, seeds, batch.rows, batch.source.shape[1], batch.target_inputs.shape[1])
 
     def _own(self, batch: ReplicaBatch, update: int, choosable: Tensor) -> Tensor | None:
         """Where own tokens are fed, (rows, target_time); None where they are nowhere."""
@@ -130,11 +116,8 @@ class ReplicaModule(pl.LightningModule):
     # -- what is logged ------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def _remember(
-        self, batch: ReplicaBatch, logits: Tensor, own: Tensor | None, choosable: Tensor, readouts: Readouts
-    ) -> None:
+    def _remember(self, batch: ReplicaBatch, logits: Tensor, own: Tensor | None, choosable: Tensor) -> None:
         """The sums of an update that is logged, per replica."""
-        del readouts
         count = self.replicas.count
         fed_back = torch.zeros(count) if own is None else own.view(count, -1).sum(1)
         wide = logits if logits.dtype is torch.float64 else logits.float()
