@@ -53,7 +53,7 @@ def run_together(jobs: Sequence[Job]) -> list[dict[str, Scores]]:
             task = build_task(config.data)
             corpus = task.read()
             with recording_together(group, corpus, task.identity()):
-                _fit(group, corpus)
+                train_replicas(group, corpus)
     return [run(job) for job in jobs]
 
 
@@ -81,7 +81,7 @@ def _checkpoints(job: Job) -> Path:
     return job.folder / "checkpoints"
 
 
-def _fit(jobs: Sequence[Job], corpus: Corpus) -> None:
+def train_replicas(jobs: Sequence[Job], corpus: Corpus) -> None:
     """Train these from the newest update that they have in common."""
     configs = [Config.from_plain(job.config) for job in jobs]
     config = configs[0]
