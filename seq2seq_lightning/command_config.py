@@ -53,8 +53,8 @@ class AblateMode(Enum):
     """What `seq2seq-ablate` does with the trials."""
 
     run = "run"  # run what is missing, then print and write the table
-    dry_run = "dry_run"  # list the trials and what is known of them
-    status = "status"  # count them by state, and print the table of what is there
+    dry_run = "dry_run"  # list the trials and what is known of them, and forecast what the missing ones cost
+    status = "status"  # list and count them by state, and print the table of what is there
 
 
 @dataclass
@@ -67,7 +67,15 @@ class AblateConfig:
     replicas: int = 1  # seeds of a row that are trained at once in one process, where that is faster; 1: each alone
     committed: str | None = "results"  # a folder of records that count as finished too; null: train everything here
     export: bool = False  # copy records, scores and tables to the committed folder, without weights
+    profile: int = 30  # dry_run: updates trained to forecast the cost of what no finished run tells; 0: none
     paths: PathsConfig = field(default_factory=PathsConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse a look that is over before it is warm."""
+        if isinstance(self.profile, int) and self.profile != 0 and self.profile < 20:
+            raise ConfigurationError(
+                f"profile is {self.profile}; the first ten updates are a warm-up. Set it to at least 20, or 0 for none."
+            )
 
 
 class InputFormat(Enum):

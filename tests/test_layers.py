@@ -48,12 +48,14 @@ THIRD_PARTY = {
     "matplotlib": "reports",
     "jinja2": "reports",
     "markupsafe": "reports",
+    "wandb_workspaces": "reports",
     "rich": "reports commands",
     "scipy": "reports",
     "sacrebleu": "metrics.corpus metrics.counts",
     "torchmetrics": "metrics",
     "rapidfuzz": "metrics.sequence metrics.sentence metrics.pairwise",
     "regex": "text",
+    "datasets": "data.tasks.hub",
     "optuna": "hydra_plugins",
     "sentencepiece": "text",
     "tqdm": "commands scoring text",
@@ -63,7 +65,8 @@ THIRD_PARTY = {
 }
 # extras that take seconds to import: where they are asked for, by import_module, and not before
 WHEN_NEEDED = ("datasets", "optuna", "hydra_plugins.hydra_optuna_sweeper._impl")
-DISTRIBUTIONS = {"hydra": "hydra-core", "markupsafe": "jinja2"}  # where the name to install is not the name to import
+# where the name to install is not the name to import
+DISTRIBUTIONS = {"hydra": "hydra-core", "markupsafe": "jinja2", "wandb_workspaces": "wandb-workspaces"}
 
 
 @dataclass(frozen=True)

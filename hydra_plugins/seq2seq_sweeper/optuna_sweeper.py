@@ -40,7 +40,7 @@ class OptunaSweeperConf:
     n_trials: int = 20  # proposals in all; raised later, the search goes on
     n_jobs: int = 1  # proposals made together, before any of them has a score; the launcher runs them
     max_failure_rate: float = 1.0  # of the proposals made together; above it the search stops
-    params: dict[str, str] | None = None  # ranges, besides those of the command line: {optimizer.lr: "interval(0.1,1)"}
+    params: dict[str, str] | None = None  # ranges by key, besides those of the command line
 
 
 if find_spec("hydra_plugins.hydra_optuna_sweeper") is not None:

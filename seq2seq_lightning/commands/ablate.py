@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from seq2seq_lightning.command_config import AblateConfig, AblateMode
 from seq2seq_lightning.commands.application import JobFailed, plain, run_application
 from seq2seq_lightning.commands.compose import composer
 from seq2seq_lightning.commands.composition import SweepLoader
-from seq2seq_lightning.commands.processes import train_task
+from seq2seq_lightning.commands.forecast import CellCost, Trained, forecast, told
+from seq2seq_lightning.commands.processes import core_count, jobs_at_once, train_task
 from seq2seq_lightning.commands.sweeps import Plan, launch_sweep, plan_sweep
 from seq2seq_lightning.config import FAMILIES
-from seq2seq_lightning.errors import ConfigurationError, nearest
+from seq2seq_lightning.errors import ConfigurationError, DataError, nearest
 from seq2seq_lightning.experiments.ablation import Trial, expand, override
 from seq2seq_lightning.experiments.ablation_config import AblationConfig
-from seq2seq_lightning.experiments.files import write_json_durably
+from seq2seq_lightning.experiments.files import read_json, write_json_durably
 from seq2seq_lightning.experiments.ledger import Entry, State, TrialResult, collect, export, write_trials
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.reports.figures import read_evidence
@@ -43,9 +45,13 @@ def task(composed: DictConfig) -> None:
     everything = plan_sweep(overrides, composer(context, master))
     entries = {trial.key: _entry(job, config.ablation) for trial, job in zip(trials, everything.jobs, strict=True)}
     roots = [Path(config.paths.runs), *([Path(config.committed)] if config.committed else [])]
-    missing = [number for number, result in enumerate(collect(trials, entries, roots)) if not _scored(result, config)]
+    results = collect(trials, entries, roots)
+    missing = [number for number, result in enumerate(results) if not _scored(result, config)]
+    costs = _costs(config, everything, results)
     failure = None
     if config.mode is AblateMode.run and missing:
+        if any(cost.seconds is not None for cost in costs):
+            print(told(costs, _at_once(master))[-1], file=sys.stderr)
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=train_task, config=master
         )
@@ -54,8 +60,26 @@ def task(composed: DictConfig) -> None:
         except JobFailed as error:
             failure = error
     _conclude(config, trials, entries, roots)
+    if config.mode is AblateMode.dry_run:
+        print("\n".join(told(costs, _at_once(master)) if costs else ["forecast: nothing is to be trained"]))
     if failure is not None:
         raise failure
+
+
+def _at_once(master: DictConfig) -> int:
+    return jobs_at_once(master.hydra.launcher, core_count())
+
+
+def _costs(config: AblateConfig, plan: Plan, results: list[TrialResult]) -> list[CellCost]:
+    """Of every cell that has trainings to do; before a run only what is known without a look."""
+    if config.mode is AblateMode.status:
+        return []
+    firsts = {job.fingerprint: number for number, job in reversed([*enumerate(plan.jobs)])}
+    trained = [
+        Trained(str(results[number].trial.place), plan.jobs[number], results[number].state is not State.finished)
+        for number in sorted(firsts.values())
+    ]
+    return forecast(trained, config.profile if config.mode is AblateMode.dry_run else 0)
 
 
 def _overrides(config: AblateConfig, trial: Trial) -> list[str]:
@@ -98,10 +122,8 @@ def _conclude(config: AblateConfig, trials: list[Trial], entries: dict[str, Entr
     results = collect(trials, entries, roots)
     counts = Counter(result.state.value for result in results)
     if config.mode is not AblateMode.run:
-        if config.mode is AblateMode.dry_run:
-            for result in results:
-                overrides = " ".join(result.trial.overrides)
-                print(f"{result.state.value:>11}  {result.fingerprint}  {result.trial}  {overrides}")
+        for result in results:
+            print(_line(result, config.mode))
         print(f"{len(results)} trials: " + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
         if config.mode is AblateMode.dry_run:
             return
@@ -112,6 +134,25 @@ def _conclude(config: AblateConfig, trials: list[Trial], entries: dict[str, Entr
     print(f"written: {folder / 'table.md'} (also .tex, .csv, report.html; runs.csv)")
     if config.export and config.committed:
         _export(config, trials, entries, results)
+
+
+def _line(result: TrialResult, mode: AblateMode) -> str:
+    """One trial: how it stands, which run it is, and what it was given or, for its status, how far it is."""
+    told = " ".join(result.trial.overrides) if mode is AblateMode.dry_run else _progress(result)
+    return f"{result.state.value:>11}  {result.fingerprint}  {result.trial}  {told}".rstrip()
+
+
+def _progress(result: TrialResult) -> str:
+    """What went wrong, or how far a run has come that is not finished."""
+    if result.state is State.finished or result.run_dir is None:
+        return ""
+    if result.state is State.failed and result.problem:
+        return result.problem.splitlines()[0]
+    try:
+        seen = read_json(result.run_dir / "progress.json")
+    except DataError:
+        return ""
+    return f"{seen['stage']} {seen['done']}/{seen['total']}"
 
 
 def _write_plan(folder: Path, config: AblateConfig, entries: dict[str, Entry]) -> None:

@@ -1,0 +1,59 @@
+"""`seq2seq-ablate` without training: every shipped file expands, and its trials are listed with how they stand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seq2seq_lightning.commands import ablate, forecast, processes
+from seq2seq_lightning.config_store import conf_dir
+
+FILES = sorted((Path(conf_dir()) / "ablation").glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def start(*arguments: object, **options: object) -> None:
+        raise AssertionError(f"started {arguments}")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr(processes.subprocess, "Popen", start)
+    monkeypatch.setattr(forecast, "run_in_own_tree", start)
+
+
+def called(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["seq2seq-ablate", *arguments])
+    try:
+        ablate.main()
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+    return 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_shipped_file_lists_its_trials(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = yaml.safe_load(path.read_text("utf-8"))["seeds"][0]
+    one_seed = f"ablation.seeds=[{seed}]"
+    status = called(monkeypatch, f"ablation={path.stem}", "mode=dry_run", "profile=0", "committed=null", one_seed)
+    printed = capsys.readouterr()
+    if status == 2 and "does not exist" in printed.err:
+        pytest.skip(f"its data is not here: {printed.err}")
+    assert status == 0, printed.err
+    *trials, count, _ = [line for line in printed.out.splitlines() if " h  x " not in line]
+    assert all(line.startswith("    missing  ") and f"seed {seed}" in line for line in trials)
+    assert count == f"{len(trials)} trials: {len(trials)} missing"
+    assert printed.out.splitlines()[-1].startswith("forecast: 0.00 h for ")
+
+
+def test_a_look_that_is_over_before_it_is_warm_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called(monkeypatch, "ablation=scan_primitives", "mode=dry_run", "profile=5") == 2
+    assert "profile is 5; the first ten updates are a warm-up." in capsys.readouterr().err
