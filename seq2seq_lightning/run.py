@@ -18,6 +18,7 @@ from seq2seq_lightning.experiments.files import lock
 from seq2seq_lightning.experiments.ledger import State, lock_path, state_of
 from seq2seq_lightning.experiments.scores import Scores
 from seq2seq_lightning.job import Job
+from seq2seq_lightning.models.decoder_config import Tie
 from seq2seq_lightning.recording import clear, recording
 from seq2seq_lightning.scoring import score
 from seq2seq_lightning.text.copying import Copying
@@ -91,7 +92,7 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
     is_new = before.checkpoint is None
     earlier = initial_checkpoint(config.init_from) if is_new and config.init_from is not None else before.checkpoint
     texts = (pair.source for pair in corpus.train), (pair.target for pair in corpus.train)
-    source, target = training_codecs(config.text, *texts, earlier)
+    source, target = training_codecs(config.text, *texts, earlier, config.model.decoder.tie is Tie.all)
     ids = special_ids(target)
     model = new_model(config, source, target)
     vocabularies = {"source": source.vocabulary, "target": target.vocabulary}
