@@ -170,6 +170,28 @@ class BenchmarkConfig(Config):
         return Config.from_plain(plain)
 
 
+class DescribeFormat(Enum):
+    """How `seq2seq-data` answers."""
+
+    table = "table"  # sizes, coverage and lengths as tables
+    json = "json"  # all of it as one JSON object
+
+
+@dataclass
+class DescribeConfig(Config):
+    """`seq2seq-data`: a whole training setting, of which only the data are looked at."""
+
+    picture: str | None = None  # also draw lengths and coverage into this file: .png, .svg or .pdf
+    format: DescribeFormat = DescribeFormat.table  # table | json
+
+    @staticmethod
+    def from_plain(plain: Mapping[str, Any]) -> DescribeConfig:
+        """Typed, and checked across groups as a training is."""
+        config = from_plain(DescribeConfig, plain, FAMILIES)
+        Config.from_plain({each.name: to_plain(getattr(config, each.name)) for each in fields(Config)})
+        return config
+
+
 @dataclass
 class _Searches:
     """Hydra cannot type the entries of a dict that are of several classes; our own reader can."""

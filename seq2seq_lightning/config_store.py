@@ -9,7 +9,13 @@ from typing import get_args, get_origin, get_type_hints
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from seq2seq_lightning.command_config import AblateConfig, BenchmarkConfig, EvaluateConfig, TranslateConfig
+from seq2seq_lightning.command_config import (
+    AblateConfig,
+    BenchmarkConfig,
+    DescribeConfig,
+    EvaluateConfig,
+    TranslateConfig,
+)
 from seq2seq_lightning.config import FAMILIES, GROUPS, Config
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.experiments.ablation_config import AblationConfig
@@ -32,6 +38,7 @@ COMMANDS: dict[str, type] = {
     "translate": TranslateConfig,
     "ablate": AblateConfig,
     "benchmark": BenchmarkConfig,
+    "describe": DescribeConfig,
 }
 
 

@@ -20,7 +20,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import seq2seq_lightning
-from seq2seq_lightning.command_config import AblateConfig, BenchmarkConfig, EvaluateConfig, TranslateConfig
+from seq2seq_lightning.command_config import AblateConfig, BenchmarkConfig, DescribeConfig, EvaluateConfig, TranslateConfig
 from seq2seq_lightning.commands.application import plain
 from seq2seq_lightning.config import FAMILIES, Config
 from seq2seq_lightning.config_store import conf_dir, register_schemas
@@ -191,7 +191,7 @@ def jobs(overrides: list[str]) -> list[list[str]]:
 
 def checked(command: str, overrides: list[str]) -> Any:
     """Compose and convert, as the command does; of a user's own ablation a trial of each row too."""
-    name = "train" if command == "data" else command
+    name = "describe" if command == "data" else command
     values = plain(compose(name, overrides))
     if command == "ablate":
         config = from_plain(AblateConfig, values, FAMILIES)
@@ -201,6 +201,8 @@ def checked(command: str, overrides: list[str]) -> Any:
         return config
     if command == "benchmark":
         return BenchmarkConfig.from_plain(values)
+    if command == "data":
+        return DescribeConfig.from_plain(values)
     return from_plain(SETTINGS[command], values, FAMILIES) if command in SETTINGS else Config.from_plain(values)
 
 
