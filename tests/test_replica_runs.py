@@ -38,7 +38,7 @@ BASE: dict[str, Any] = {
 VARIANTS: dict[str, dict[str, Any]] = {
     "gru, by tokens": {
         "model": {"cell": {"name": "gru"}, "encoder": SIDE, "decoder": SIDE | {"context": "initial", "query": None}},
-        "teacher_forcing": {"name": "inverse_sigmoid", "k": 40.0, "granularity": "token"},
+        "teacher_forcing": {"name": "inverse_sigmoid", "k": 40.0, "unit": "update", "granularity": "token"},
         "optimizer": {"name": "sgd", "momentum": 0.9, "learning_rate": 0.1},
     },
     "by steps": {"teacher_forcing": {"name": "linear", "granularity": "step"}, "optimizer": {"name": "adamw"}},
@@ -134,8 +134,11 @@ def test_variants_at_once_are_each_what_they_are_alone(tmp_path: Path, variant: 
 
 
 @pytest.mark.very_slow
-@pytest.mark.parametrize("before", [train_at_once, train_alone], ids=["at once", "alone"])
-@pytest.mark.parametrize("after", [train_at_once, train_alone], ids=["at once", "alone"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(train_at_once, train_at_once), (train_at_once, train_alone), (train_alone, train_at_once)],
+    ids=["at once", "at once, then alone", "alone, then at once"],
+)
 def test_either_road_goes_on_where_the_other_stopped(tmp_path: Path, before: Any, after: Any) -> None:
     whole = train_alone(tmp_path / "whole")
     for left in before(tmp_path / "parted"):  # as killed a moment before its last checkpoint
