@@ -51,6 +51,7 @@ def start_tracking(config: WandbLoggerConfig, run: RunIdentity) -> Any:
             raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         warnings.warn(f"Weights & Biases could not be reached ({reason}); tracking offline.", stacklevel=2)
+        wandb.teardown()  # what tried to reach the server still holds the run's id
         tracked = wandb.init(mode="offline", **_arguments(config, run))
     tracked.define_metric(STEP)
     tracked.define_metric("*", step_metric=STEP)

@@ -15,14 +15,18 @@ BAND = "Lines are means over seeds, the shade goes from the lowest to the highes
 
 def learning_curves(evidence: Evidence) -> list[Figure]:
     """Losses, then every score of the validation split."""
+    caption = "As logged while the runs trained; val is the validation split. " + BAND
+    return _of_keys(evidence, "learning", "Learning curves", caption, learning_keys(evidence))
+
+
+def learning_keys(evidence: Evidence) -> list[str]:
+    """The keys of the losses and scores that the runs logged, losses first."""
     scores = [
         key
         for key in evidence.keys
         if key.startswith("val/") and key.count("/") == 1 and key.removeprefix("val/") not in NOT_SCORES
     ]
-    keys = [*LOSSES, *(key for key in scores if key not in LOSSES)]
-    caption = "As logged while the runs trained; val is the validation split. " + BAND
-    return _of_keys(evidence, "learning", "Learning curves", caption, keys)
+    return [key for key in LOSSES if key in evidence.keys] + [key for key in scores if key not in LOSSES]
 
 
 def schedules(evidence: Evidence) -> list[Figure]:
