@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,6 +28,7 @@ from seq2seq_lightning.experiments.record import (
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.training.callbacks import Interrupted
 from seq2seq_lightning.training.checkpoint_index import INDEX_NAME
+from seq2seq_lightning.training.extending import describe_extended
 from seq2seq_lightning.training.initial_weights import describe_initial_weights
 from seq2seq_lightning.training.ranks import is_first_rank
 from seq2seq_lightning.training.tracking import finish_tracking
@@ -49,6 +51,7 @@ def recording(job: Job, corpus: Corpus, identity: dict[str, str]) -> Iterator[di
     try:
         if is_first_rank():
             write_record(job.folder, record)
+            _tell_left_out(corpus)
         yield learnt
         status = "completed"
     except (Interrupted, KeyboardInterrupt) as interruption:
@@ -69,6 +72,7 @@ def recording_together(jobs: Sequence[Job], corpus: Corpus, identity: dict[str, 
     records = [(job.folder, _begin(job, corpus, identity)) for job in jobs]
     for folder, record in records:
         write_record(folder, record)
+    _tell_left_out(corpus)
 
     def end(status: str, error: str) -> None:
         for folder, record in records:
@@ -82,6 +86,13 @@ def recording_together(jobs: Sequence[Job], corpus: Corpus, identity: dict[str, 
     except BaseException as failure:
         end("failed", f"{type(failure).__name__}: {failure}")
         raise
+
+
+def _tell_left_out(corpus: Corpus) -> None:
+    """Lines that `data.bad_input` lets be skipped never disappear in silence."""
+    if corpus.skipped:
+        counts = ", ".join(f"{reason} {count:,}" for reason, count in corpus.skipped.items())
+        print(f"left out of the data, by split and reason: {counts}", file=sys.stderr)
 
 
 def clear(folder: Path) -> None:
@@ -119,7 +130,8 @@ def _begin(job: Job, corpus: Corpus, identity: dict[str, str]) -> Record:
         versions=installed_versions(PACKAGES) | plugins_used(Config.from_plain(job.config)),
         hardware=machine,
         threads=torch.get_num_threads(),
-        initial_weights=describe_initial_weights(job.config.get("init_from")),
+        initial_weights=describe_initial_weights(job.config.get("init_from"))
+        | describe_extended(job.config.get("extend")),
         data={"identity": identity, "sizes": sizes, "skipped": corpus.skipped},
         started=_now(),
     )

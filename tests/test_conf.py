@@ -183,6 +183,12 @@ def test_every_option_takes_a_step(
     takes_a_step(config, tmp_path / "run")
 
 
+def test_sets_of_held_out_lengths_are_given_and_removed_by_name() -> None:
+    words = ["data=sort", "data.held_out.far=[50,60]", "~data.held_out.longer"]
+    config = Config.from_plain(composed("train", words))
+    assert config.data.held_out == {"far": [50, 60]}  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("overrides", ELSEWHERE, ids=" ".join)
 def test_a_component_can_be_put_elsewhere(overrides: list[str], tmp_path: Path) -> None:
     config = Config.from_plain(composed("train", [*overrides, *SMALL, *FEW_SYMBOLS]))

@@ -22,6 +22,8 @@ from seq2seq_lightning.data.example import Corpus
 from seq2seq_lightning.data.tasks import TASKS, DataConfig, build_task
 from seq2seq_lightning.data.tasks.files import BadInputConfig
 from seq2seq_lightning.errors import UserError
+from seq2seq_lightning.job import Job
+from seq2seq_lightning.recording import recording
 from seq2seq_lightning.structure import from_plain
 
 GOOD = {"parallel": b"x\ny\nz\n", "tsv": b"a\tx\nb\ty\n", "jsonl": b'{"source": "a", "target": "x"}\n'}
@@ -279,6 +281,16 @@ def test_a_gz_that_is_none_is_told(task: str, tmp_path: Path):
     path = str(tmp_path / "a.gz")
     with pytest.raises(UserError, match=r"named .gz but is not gzip"):
         read({"name": task, "train": {"source": path, "target": path} if task == "parallel" else path})
+
+
+def test_what_is_left_out_is_told_when_a_run_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    job = Job(str(tmp_path), "0" * 12, {})
+    with recording(job, Corpus([], skipped={"train/empty": 3, "test/news/nul": 1}), {}):
+        pass
+    assert capsys.readouterr().err == "left out of the data, by split and reason: train/empty 3, test/news/nul 1\n"
+    with recording(job, Corpus([]), {}):
+        pass
+    assert capsys.readouterr().err == ""
 
 
 # any bytes at all

@@ -72,9 +72,10 @@ class GeneratedConfig(DataConfig):
                     f"`data.held_out.{name}=[{self.train_max_length + 1},{self.train_max_length * 2}]`."
                 )
         if self.held_out and not self.test_size:
+            removals = " ".join(f"~data.held_out.{name}" for name in self.held_out)
             raise ConfigurationError(
                 f"`data.held_out` names {', '.join(self.held_out)}, but `data.test_size=0` leaves it without pairs. "
-                "Set `data.test_size` to 1 or more, or remove it: `~data.held_out`."
+                f"Set `data.test_size` to 1 or more, or remove them: {removals}"
             )
 
     @property

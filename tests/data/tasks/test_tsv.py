@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from seq2seq_lightning.data.example import Corpus, Pair
 from seq2seq_lightning.data.tasks import build_task
-from seq2seq_lightning.data.tasks.files import BadInputConfig, Policy
+from seq2seq_lightning.data.tasks.files import BadInputConfig, LengthUnit, Policy
 from seq2seq_lightning.data.tasks.tsv import TsvConfig
 from seq2seq_lightning.errors import ConfigurationError, DataError
 
@@ -148,3 +148,13 @@ def test_columns_by_name_travel_through_a_structured_config():
     built = OmegaConf.to_object(config)
     assert isinstance(built, TsvConfig)
     assert built.columns == ["lemma", 1, "other", 3]
+
+
+def test_symbols_settled_beforehand_are_part_of_the_identity(write):
+    table, symbols = write("a\tx\n"), write("x\n", "symbols")
+    base = build_task(TsvConfig(train=table)).identity()
+    settled = build_task(TsvConfig(train=table, target_symbols=symbols)).identity()
+    assert settled.items() > base.items()
+    assert build_task(TsvConfig(train=table, source_symbols=symbols)).identity() != settled
+    with pytest.raises(ConfigurationError, match=r"`data.symbol_unit=characters` changes nothing without a file"):
+        TsvConfig(train=table, symbol_unit=LengthUnit.characters)
