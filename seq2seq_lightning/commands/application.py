@@ -24,6 +24,13 @@ from seq2seq_lightning.config_store import conf_dir, register_schemas
 from seq2seq_lightning.errors import UserError, nearest
 
 MISTAKE, FAILED = 2, 1
+EXTRAS = {  # options of Hydra that come with a package of ours
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/ray": "ray",
+    "hydra/launcher/submitit_local": "slurm",
+    "hydra/launcher/submitit_slurm": "slurm",
+    "hydra/sweeper/optuna": "optuna",
+}
 
 
 class JobFailed(Exception):
@@ -116,6 +123,10 @@ def explain(error: BaseException) -> str:
     ]
     text = "\n".join(line.strip() for line in kept if line.strip())
     missing = re.search(r"Could not find '\S+/(\S+)'", text)
+    for option, extra in EXTRAS.items():
+        if f"Could not find '{option}'" in text:
+            group, _, name = option.rpartition("/")
+            return f"{group}={name} needs the extra: pip install 'seq2seq-lightning[{extra}]'."
     if missing and (options := re.search(r"Available options in '\S+':\n([\w\n]+)", text)):
         text = f"{missing.group(0)}. {nearest(missing.group(1), options.group(1).split())}"
     return re.sub(r"To append to your config use .*", "`--help` and `--cfg job` list what there is.", text)

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.errors import HydraException
 
 from seq2seq_lightning.commands import ablate, data, evaluate, processes, train, translate
+from seq2seq_lightning.commands.application import EXTRAS, explain
 from seq2seq_lightning.commands.runs import list_runs
 from seq2seq_lightning.decoding import SEARCHES
 from seq2seq_lightning.experiments.record import Record, write_record
@@ -141,6 +143,17 @@ def test_a_mistake_is_one_message_and_nothing_is_written(
     for words in MISTAKES[line]:
         assert words in outcome.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["en", "fr"]
+
+
+@pytest.mark.parametrize(("option", "extra"), EXTRAS.items())
+def test_an_option_of_a_package_that_is_not_installed_names_the_extra(option: str, extra: str) -> None:
+    group, name = option.rsplit("/", 1)
+    told = (
+        f"In 'hydra/config': Could not find '{option}'\n\nAvailable options in '{group}':\n\tbasic\nConfig search path:"
+    )
+    assert explain(HydraException(told)) == (
+        f"{group}={name} needs the extra: pip install 'seq2seq-lightning[{extra}]'."
+    )
 
 
 @pytest.mark.parametrize("name", MAINS)
