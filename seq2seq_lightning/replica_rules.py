@@ -25,8 +25,9 @@ from seq2seq_lightning.training.settings import CSVLoggerConfig, NoLoggerConfig
 CELLS = (LSTMConfig, GRUConfig, RNNConfig)
 ATTENTIONS = (AdditiveAttentionConfig, DotAttentionConfig, GeneralAttentionConfig, ScaledDotAttentionConfig)
 OPTIMIZERS = (AdamConfig, AdamWConfig, SGDConfig)
-LARGEST = 200  # units of a layer beyond which reading the weights rules, which no company makes cheaper
-ROWS = 4  # sentences of an update beyond which products rule: docs/replicas.md has the figures
+# units² · layers · sentences of an update up to which replicas gain: beyond, an update is products, which company makes
+# no cheaper. docs/replicas.md has the measurements.
+LARGEST = 160_000
 ALONE = "Leave replicas out, so that each seed is trained by itself"
 
 
@@ -98,6 +99,8 @@ def _of_updates(config: Config) -> Iterator[str]:
         yield "replicas are trained without validation, and this data has a validation split."
     if config.init_from is not None:
         yield f"init_from={config.init_from} is not read for replicas."
+    if config.extend is not None:
+        yield f"extend={config.extend} is not read for replicas."
 
 
 def _of_surroundings(config: Config) -> Iterator[str]:
@@ -118,14 +121,11 @@ def _of_surroundings(config: Config) -> Iterator[str]:
 
 
 def _of_speed(config: Config) -> Iterator[str]:
-    if config.width > LARGEST:
+    encoder, decoder, sentences = config.model.encoder, config.model.decoder, config.data.batching.size
+    side = max((encoder, decoder), key=lambda each: each.hidden_size**2 * each.layers)
+    size = side.hidden_size**2 * side.layers * sentences
+    if size > LARGEST:
         yield (
-            f"With {config.width} units replicas at once are slower than one after the other; up to {LARGEST} they "
-            "gain."
-        )
-    size = config.data.batching.size
-    if size > ROWS:
-        yield (
-            f"With data.batching.size={size} replicas at once are slower than one after the other; up to {ROWS} they "
-            "gain."
+            f"replicas at once would be slower than one after the other: units² · layers · data.batching.size is "
+            f"{side.hidden_size}² · {side.layers} · {sentences} = {size:,}, and they gain up to {LARGEST:,}."
         )
