@@ -12,6 +12,7 @@ from tqdm import tqdm
 from seq2seq_lightning.config import Config
 from seq2seq_lightning.crash_points import crash_point
 from seq2seq_lightning.data.example import Corpus, Pair
+from seq2seq_lightning.data.tasks import build_task
 from seq2seq_lightning.decoding import DecodingConfig
 from seq2seq_lightning.decoding.ensemble import Average
 from seq2seq_lightning.experiments.files import read_json, write_json_durably
@@ -73,6 +74,7 @@ def _write(
     trained: Trained,
 ) -> None:
     scores = _scores(job, decoding, name, pairs, evaluation, _checkpoint(trained, job))
+    _add_carried_bits(scores, config)
     folder = job.scores_dir(decoding, name)
     attention = attended(trained.evaluator, pairs, evaluation.hypotheses)
     write_scores(folder, scores, _rows(pairs, evaluation, trained), attention)
@@ -161,6 +163,17 @@ def _scores(
         checkpoint=checkpoint,
         references=evaluation.references,
     )
+
+
+def _add_carried_bits(scores: Scores, config: Config) -> None:
+    """H(target) − nll, where the task knows the first: bits of the source that reached the decoder, at the least.
+
+    I(target; source) = H(target) − H(target | source), and no model's nll is below the last.
+    """
+    bits = build_task(config.data).target_bits if scores.test_set != "train" else None
+    if bits is not None and "nll_bits" in scores.scores:
+        seen = scores.scores["nll_bits"]
+        scores.scores["carried_bits"] = Score(bits - seen.value, "H(target) − teacher-forced nll, bits", seen.n)
 
 
 def _rows(pairs: list[Pair], evaluation: Evaluation, trained: Trained) -> Iterable[dict[str, Any]]:

@@ -51,7 +51,7 @@ THIRD_PARTY = {
     "wandb_workspaces": "reports",
     "rich": "reports commands",
     "scipy": "reports",
-    "sacrebleu": "metrics.corpus metrics.counts",
+    "sacrebleu": "metrics.corpus metrics.counts metrics.significance",
     "torchmetrics": "metrics",
     "rapidfuzz": "metrics.sequence metrics.sentence metrics.pairwise",
     "regex": "text",

@@ -65,6 +65,14 @@ class TrialResult:
     record: Record | None = None
     scores: tuple[Scores, ...] = ()
     problem: str | None = None
+    folders: tuple[str, ...] = ()  # where each of the scores lies: names of decoding folders, in the same order
+
+    def folder_of(self, scores: Scores) -> Path | None:
+        """Where these scores of this result lie, with what was written for each sentence; None if nobody said."""
+        place = next((place for place, each in enumerate(self.scores) if each is scores), None)
+        if self.run_dir is None or place is None or place >= len(self.folders):
+            return None
+        return self.run_dir / "decodings" / self.folders[place]
 
 
 def run_dir(runs: Path, name: str, fingerprint: str) -> Path:
@@ -175,5 +183,6 @@ def _result(
     if entry is None or run is None:
         return TrialResult(trial, State.missing, entry.fingerprint if entry else None)
     own = scores[entry.fingerprint]
-    wanted = tuple(own[name] for name in entry.decodings if name in own)
-    return TrialResult(trial, run.state, entry.fingerprint, run.run_dir, run.record, wanted, run.problem)
+    names = tuple(name for name in entry.decodings if name in own)
+    wanted = tuple(own[name] for name in names)
+    return TrialResult(trial, run.state, entry.fingerprint, run.run_dir, run.record, wanted, run.problem, names)

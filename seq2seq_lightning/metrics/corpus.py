@@ -63,37 +63,49 @@ class TERConfig:
 
 def bleu(hypotheses: Sequence[str], references: References, config: BLEUConfig) -> Score:
     """Corpus BLEU, 0 to 100."""
-    metric = BLEU(
+    return _score(bleu_of(config), hypotheses, references)
+
+
+def chrf(hypotheses: Sequence[str], references: References, config: ChrFConfig) -> Score:
+    """Corpus chrF, 0 to 100."""
+    return _score(chrf_of(config), hypotheses, references)
+
+
+def ter(hypotheses: Sequence[str], references: References, config: TERConfig) -> Score:
+    """Corpus TER, in per cent; 0 is best."""
+    return _score(ter_of(config), hypotheses, references)
+
+
+def bleu_of(config: BLEUConfig) -> BLEU:
+    """Sacrebleu's metric of these settings."""
+    return BLEU(
         lowercase=config.lowercase,
         force=True,  # no advice about text that looks tokenised: the signature says how it was read
         tokenize=config.tokenize,
         smooth_method=config.smooth_method,
         smooth_value=config.smooth_value,
     )
-    return _score(metric, hypotheses, references)
 
 
-def chrf(hypotheses: Sequence[str], references: References, config: ChrFConfig) -> Score:
-    """Corpus chrF, 0 to 100."""
-    metric = CHRF(
+def chrf_of(config: ChrFConfig) -> CHRF:
+    """Sacrebleu's metric of these settings."""
+    return CHRF(
         char_order=config.char_order,
         word_order=config.word_order,
         beta=config.beta,
         lowercase=config.lowercase,
         whitespace=config.whitespace,
     )
-    return _score(metric, hypotheses, references)
 
 
-def ter(hypotheses: Sequence[str], references: References, config: TERConfig) -> Score:
-    """Corpus TER, in per cent; 0 is best."""
-    metric = TER(
+def ter_of(config: TERConfig) -> TER:
+    """Sacrebleu's metric of these settings."""
+    return TER(
         normalized=config.normalized,
         no_punct=config.no_punct,
         asian_support=config.asian_support,
         case_sensitive=config.case_sensitive,
     )
-    return _score(metric, hypotheses, references)
 
 
 def reference_streams(references: References) -> list[list[str | None]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 
+from seq2seq_lightning.metrics.pairwise import pairwise
 from seq2seq_lightning.metrics.score import References, Score
 from seq2seq_lightning.metrics.scores import METRICS, MetricsConfig
 from seq2seq_lightning.metrics.sentence import SENTENCE_METRICS
@@ -45,3 +47,32 @@ def _best(name: str, texts: Sequence[str], references: tuple[str, ...], config: 
         return sign * metric.score([text], [references], config).value, nearest
 
     return max(range(len(texts)), key=value)
+
+
+def list_scores(n_best: Sequence[Sequence[str]], references: References) -> dict[str, Score]:
+    """How long the best outputs are, and how different the outputs of each list: words are what white space separates.
+
+    ``distinct_n``: mean over lists; ``self_bleu``: of a list the mean BLEU of each output against each other one, 100
+    where nothing else was written, mean over lists (after Zhu et al. 2018, arXiv 1802.01886, who take the whole corpus
+    as one list).
+    """
+    n = len(n_best)
+    lists = [[text.split() for text in texts] for texts in n_best]
+    written = sum(len(outputs[0]) for outputs in lists)
+    expected = sum(len(several[0].split()) for several in references)
+    scores = {"length_ratio": Score(written / max(expected, 1), "unit:word|refs:first", n)}
+    for order in (1, 2, 4):
+        shares = [share for outputs in lists if (share := distinct(outputs, order)) is not None]
+        if shares:  # no list has a sequence of so many words: nothing to be said
+            scores[f"distinct_{order}"] = Score(math.fsum(shares) / len(shares), "unit:word|mean over n-best lists", n)
+    alike = math.fsum(_self_bleu(outputs) for outputs in lists) / max(n, 1)
+    return scores | {"self_bleu": Score(100.0 * alike, "sentence BLEU|pairs of an n-best list|mean over lists", n)}
+
+
+def _self_bleu(outputs: Sequence[Sequence[Hashable]]) -> float:
+    """The mean of all ordered pairs of two outputs."""
+    count = len(outputs)
+    if count < 2:
+        return 1.0
+    matrix = pairwise("bleu", outputs)
+    return float((matrix.sum() - matrix.trace()) / (count * (count - 1)))

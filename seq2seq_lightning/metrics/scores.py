@@ -9,12 +9,14 @@ from seq2seq_lightning.errors import ConfigurationError, nearest
 from seq2seq_lightning.metrics.corpus import BLEUConfig, ChrFConfig, TERConfig, bleu, chrf, ter
 from seq2seq_lightning.metrics.execution import ExecutionConfig, execution
 from seq2seq_lightning.metrics.score import References, Score
-from seq2seq_lightning.metrics.sequence import cer, exact_match, per, token_accuracy, wer
+from seq2seq_lightning.metrics.sequence import cer, exact_match, per, sequence_error, token_accuracy, wer
 from seq2seq_lightning.plugins import Table
 
 BUCKET_WIDTH = 5
-LOWER_IS_BETTER_OF_MODELS = frozenset({"loss", "nll", "perplexity", "free_running_loss"})  # computed from a model
-HIGHER_IS_BETTER_OF_MODELS = frozenset({"expected_exact_match"})
+LOWER_IS_BETTER_OF_MODELS = frozenset({"loss", "nll", "nll_bits", "perplexity", "free_running_loss", "self_bleu"})
+HIGHER_IS_BETTER_OF_MODELS = frozenset(
+    {"expected_exact_match", "carried_bits", "length_ratio", "distinct_1", "distinct_2", "distinct_4"}
+)  # computed from a model, or from n-best lists; a length ratio is best near 1
 
 
 @dataclass
@@ -46,6 +48,7 @@ METRICS: Table[str, Metric] = Table(
     Metric,
     {
         "exact_match": Metric(lambda texts, references, _: exact_match(texts, references), True),
+        "sequence_error": Metric(lambda texts, references, _: sequence_error(texts, references), False),
         "token_accuracy": Metric(lambda texts, references, _: token_accuracy(texts, references), True),
         "bleu": Metric(lambda texts, references, config: bleu(texts, references, config.bleu), True),
         "chrf": Metric(lambda texts, references, config: chrf(texts, references, config.chrf), True),

@@ -23,6 +23,12 @@ def exact_match(hypotheses: Sequence[str], references: References) -> Score:
     return Score(100.0 * right / len(hypotheses), "unit:sequence|refs:any", len(hypotheses))
 
 
+def sequence_error(hypotheses: Sequence[str], references: References) -> Score:
+    """100 − exact match: what papers on pronunciation call word error rate."""
+    right = exact_match(hypotheses, references)
+    return Score(100.0 - right.value, right.signature, right.n)
+
+
 def token_accuracy(hypotheses: Sequence[str], references: References) -> Score:
     """The share of reference positions at which the hypothesis has the same word.
 

@@ -15,7 +15,9 @@ from rich.table import Table as RichTable
 from seq2seq_lightning.experiments.ablation_config import AblationConfig
 from seq2seq_lightning.experiments.files import write_text_durably
 from seq2seq_lightning.experiments.ledger import TrialResult
+from seq2seq_lightning.reports.comparisons import compare, comparison_frame
 from seq2seq_lightning.reports.console import console
+from seq2seq_lightning.reports.effects import effect_frame, effects
 from seq2seq_lightning.reports.frame import frame, summary
 from seq2seq_lightning.reports.tables import Link, Page, Table, page
 
@@ -26,9 +28,14 @@ _LATEX = {
 
 
 def write_table(folder: Path, config: AblationConfig, results: Sequence[TrialResult]) -> Page:
-    """Write ``table.md``, ``table.tex``, ``table.csv`` and ``runs.csv`` (full precision) and return the page."""
+    """Write the page in every form and return it: the one place where the files of a table are written.
+
+    ``table.md``, ``table.tex``; at full precision ``table.csv``, ``runs.csv``, and where there are any
+    ``comparisons.csv`` and ``effects.csv``.
+    """
     folder = Path(folder)
-    made = page(config, results)
+    compared, mattered = compare(config, results), effects(config, results)
+    made = page(config, results, compared, mattered)
     runs = frame(config, results).drop(columns="place", errors="ignore")
     if "record" in runs:
         runs["record"] = [_relative(path, folder) if isinstance(path, Path) else "" for path in runs["record"]]
@@ -36,6 +43,9 @@ def write_table(folder: Path, config: AblationConfig, results: Sequence[TrialRes
     write_text_durably(folder / "table.tex", latex(made))
     write_text_durably(folder / "table.csv", summary(config, results).drop(columns="place").to_csv(index=False))
     write_text_durably(folder / "runs.csv", runs.to_csv(index=False))
+    for name, lines in (("comparisons", comparison_frame(compared)), ("effects", effect_frame(mattered))):
+        if len(lines):
+            write_text_durably(folder / f"{name}.csv", lines.to_csv(index=False))
     return made
 
 
@@ -49,6 +59,8 @@ def show(made: Page, terminal: Console | None = None) -> None:
         terminal.print(_rich(table))
         for note in table.footnotes:
             terminal.print(escape(note), style="dim")
+    if made.cost:
+        terminal.print(f"\nCost: {escape(made.cost)}")
     if made.deviations:
         terminal.print("\nDeviations from the published protocol:")
     for deviation in made.deviations:
@@ -71,16 +83,17 @@ def markdown(made: Page, folder: Path) -> str:
             _markdown_table(table, folder),
             *[_bullets(table.footnotes)] * bool(table.footnotes),
         ]
+    parts += [f"Cost: {made.cost}."] * bool(made.cost)
     if made.deviations:
         parts += ["## Deviations from the published protocol", _bullets(made.deviations)]
     return "\n\n".join(parts) + "\n"
 
 
 def latex(made: Page) -> str:
-    """Results and criteria as LaTeX tables (package booktabs), verdict and deviations as comments for the writer."""
+    """All but the runs as LaTeX tables (package booktabs), verdict and deviations as comments for the writer."""
     comments = [*[f"Source: {made.source}"] * bool(made.source), *[f"Verdict: {made.verdict}"] * bool(made.verdict)]
     comments += [f"Deviation: {deviation}" for deviation in made.deviations]
-    tables = [_latex_table(table, made.title) for table in (made.results, made.criteria) if table.rows]
+    tables = [_latex_table(table, made.title) for table in made.tables if table is not made.runs]
     return "\n".join([*(f"% {comment}" for comment in comments), *tables]) + "\n"
 
 

@@ -64,3 +64,71 @@ def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float:
     if len(set(ours)) == 1 or len(set(theirs)) == 1:
         return math.nan
     return float(scipy.stats.spearmanr(ours, theirs).statistic)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Of 95 %."""
+
+    low: float
+    high: float
+
+
+def matched_interval(differences: Sequence[float]) -> Interval | None:
+    """Student's interval of the mean of matched differences; None for fewer than two."""
+    own = summarise(differences)
+    if own is None or own.sd is None:
+        return None
+    margin = float(scipy.stats.t.ppf(0.975, own.n - 1)) * own.sd / math.sqrt(own.n)
+    return Interval(own.mean - margin, own.mean + margin)
+
+
+def matched_p(differences: Sequence[float], ranks: bool = False) -> float | None:
+    """Two-sided p of matched differences: Student's t, or Wilcoxon's signed ranks; None where a number is missing.
+
+    Differences that are all alike leave Student's t nothing to divide by: 1 where they are zero, 0 elsewhere.
+    """
+    if len(differences) < 2 or not all(math.isfinite(each) for each in differences):
+        return None
+    if not any(differences):
+        return 1.0
+    if ranks:
+        return float(scipy.stats.wilcoxon(differences).pvalue)
+    if len(set(differences)) == 1:
+        return 0.0
+    return float(scipy.stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Holm's (1979) step-down correction: p times the number of those that are not smaller, never falling."""
+    corrected, largest = [0.0] * len(ps), 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=lambda place: ps[place])):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[place]))
+        corrected[place] = largest
+    return corrected
+
+
+def more_seeds(differences: Sequence[float], power: float = 0.8, most: int = 10_000) -> int | None:
+    """How many more matched differences like these a two-sided t at 5 % needs for this power.
+
+    0 where they decide already, None where `most` would not do.
+    """
+    own, p = summarise(differences), matched_p(differences)
+    if own is None or p is None or p < 0.05:
+        return 0 if p is not None else None
+    if not own.sd or own.mean == 0:
+        return None
+    effect = abs(own.mean) / own.sd
+    if _power(effect, most) < power:
+        return None
+    low, high = own.n, most  # the power at high is enough, at low it is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _power(effect, middle) >= power else (middle, high)
+    return high - own.n
+
+
+def _power(effect: float, n: int) -> float:
+    """Of a two-sided one-sample t at 5 %; effect: mean ÷ standard deviation."""
+    critical = scipy.stats.t.ppf(0.975, n - 1)
+    return float(scipy.stats.nct.sf(critical, n - 1, effect * math.sqrt(n)))

@@ -3,74 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from seq2seq_lightning.experiments.ablation import text
 from seq2seq_lightning.experiments.ablation_config import AblationConfig, Cell, cells, columns
 from seq2seq_lightning.experiments.ledger import State, TrialResult
+from seq2seq_lightning.reports.comparisons import Comparison, compare
+from seq2seq_lightning.reports.effects import Effect, effects
+from seq2seq_lightning.reports.evidence import comparisons_table, effects_table
 from seq2seq_lightning.reports.frame import frame, score, summary, wanted
+from seq2seq_lightning.reports.neutral import Link, Page, Table, place, place_columns, score_name
 from seq2seq_lightning.reports.verdicts import Assessment, CriterionResult, assess, concerns, number
 
 REASONS_SHOWN = 10
 MARKS = {"M": "[M] from memory, unverified", "T": "[T] read in somebody else's transcription"}
 
 
-@dataclass(frozen=True)
-class Link:
-    """A word that leads to a file."""
-
-    text: str
-    target: Path
-
-    def __str__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True)
-class Table:
-    """Words in rows and columns."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[str | Link]]
-    footnotes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Page:
-    """Everything to be said about an ablation: results, criteria and runs, deviations, verdict."""
-
-    title: str
-    source: str
-    results: Table
-    criteria: Table
-    runs: Table
-    deviations: list[str]
-    verdict: str | None
-    reasons: list[str]
-
-    @property
-    def tables(self) -> list[Table]:
-        """Those that have rows, in reading order."""
-        return [table for table in (self.results, self.criteria, self.runs) if table.rows]
-
-
-def page(config: AblationConfig, results: Sequence[TrialResult]) -> Page:
-    """Build all tables and the verdict from what is there by now."""
+def page(
+    config: AblationConfig,
+    results: Sequence[TrialResult],
+    compared: Sequence[Comparison] | None = None,
+    mattered: Sequence[Effect] | None = None,
+) -> Page:
+    """Build all tables and the verdict from what is there by now; compared, mattered: where they are known already."""
     assessment = assess(config, results)
+    compared = compare(config, results) if compared is None else compared
+    mattered = effects(config, results) if mattered is None else mattered
     return Page(
         title=config.title or config.name,
         source=config.source,
         results=results_table(config, results, assessment),
         criteria=criteria_table(assessment),
+        comparisons=comparisons_table(config, compared),
+        effects=effects_table(config, mattered),
         runs=runs_table(config, results),
         deviations=list(config.deviations),
         verdict=assessment.verdict.value if assessment.verdict else None,
         reasons=_shorten(assessment.reasons),
+        cost=config.cost,
     )
 
 
@@ -79,7 +51,7 @@ def results_table(config: AblationConfig, results: Sequence[TrialResult], assess
     several = len(columns(config)) > 1
     ours = f"{columns(config)[0][1]}, ours" if not several else "ours"
     names = [
-        *_place_columns(config),
+        *place_columns(config),
         *["metric"] * several,
         "published",
         f"{ours}: mean ± sd (n)",
@@ -89,8 +61,8 @@ def results_table(config: AblationConfig, results: Sequence[TrialResult], assess
     places = {str(cell): cell for cell in cells(config)}
     rows: list[list[str | Link]] = [
         [
-            *_place(config, places[line["place"]]),
-            *[_score_name(config, line["test_set"], line["metric"])] * several,
+            *place(config, places[line["place"]]),
+            *[score_name(config, line["test_set"], line["metric"])] * several,
             _published(line),
             _ours(line),
             "" if pd.isna(line["difference"]) else f"{line['difference']:+.2f}",
@@ -122,7 +94,7 @@ def runs_table(config: AblationConfig, results: Sequence[TrialResult]) -> Table:
     places = {str(result.trial.place): result.trial.place for result in results}
     rows: list[list[str | Link]] = [
         [
-            *_place(config, places[line["place"]]),
+            *place(config, places[line["place"]]),
             str(line["seed"]),
             *("–" if pd.isna(line[name]) else f"{line[name]:.2f}" for name in names),
             "–" if pd.isna(line["seconds"]) else f"{line['seconds']:.0f}",
@@ -132,20 +104,7 @@ def runs_table(config: AblationConfig, results: Sequence[TrialResult]) -> Table:
         ]
         for line in frame(config, results).to_dict("records")
     ]
-    return Table("Runs", [*_place_columns(config), "seed", *names, "seconds", "status", "commit", "record"], rows)
-
-
-def _place_columns(config: AblationConfig) -> list[str]:
-    return [*["row"] * bool(config.rows), *config.axes, *["decoding"] * bool(config.decodings)]
-
-
-def _place(config: AblationConfig, cell: Cell) -> list[str]:
-    axes = [text(value) for _, value in cell.axes]
-    return [*[cell.row_label] * bool(config.rows), *axes, *[cell.decoding_label] * bool(config.decodings)]
-
-
-def _score_name(config: AblationConfig, test_set: str, metric: str) -> str:
-    return metric if len(config.test_sets) == 1 else f"{test_set}/{metric}"
+    return Table("Runs", [*place_columns(config), "seed", *names, "seconds", "status", "commit", "record"], rows)
 
 
 def _published(line: dict[Any, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from seq2seq_lightning.decoding import DecodingConfig
 from seq2seq_lightning.decoding.protocol import Hypothesis
 from seq2seq_lightning.losses import perplexity
 from seq2seq_lightning.metrics import MetricsConfig, Score, buckets, score_corpus
+from seq2seq_lightning.metrics.n_best import list_scores, oracle
 from seq2seq_lightning.training.quality import SearchQuality, search_quality, widest_beam
 from seq2seq_lightning.training.searching import Losses, OnProgress, Reading, Searched, Searcher, SplitRequest
 
@@ -108,7 +110,10 @@ class Evaluator(Searcher):
     def _evaluation(
         self, pairs: Sequence[Pair], split: EncodedSplit, found: Searched, losses: Losses, metrics: MetricsConfig
     ) -> Evaluation:
-        texts = [self.text(best[0], pair.source) for best, pair in zip(found.hypotheses, pairs, strict=True)]
+        n_best = [
+            [self.text(each, pair.source) for each in best] for best, pair in zip(found.hypotheses, pairs, strict=True)
+        ]
+        texts = [several[0] for several in n_best]
         references = [pair.references for pair in pairs]
         lengths = [len(self.source.tokenize(pair.source)) for pair in pairs]
         labels = torch.from_numpy(split.label_lengths(self.target.config.eos)).double()
@@ -127,18 +132,23 @@ class Evaluator(Searcher):
             }
             for low, high, rows in buckets(lengths)
         ]
+        scores = score(everything) | list_scores(n_best, references)
+        if any(len(several) > 1 for several in n_best):
+            scores |= {f"oracle_{name}": oracle(name, n_best, references, metrics) for name in metrics.report}
         digest = hashlib.sha256("\n".join("\t".join(texts) for texts in references).encode()).hexdigest()
-        return Evaluation(texts, found.hypotheses, score(everything), by_length, found.seconds, digest)
+        return Evaluation(texts, found.hypotheses, scores, by_length, found.seconds, digest)
 
 
 def _losses(forced: Tensor, free: Tensor, labels: Tensor, n: int) -> dict[str, Score]:
     """Perplexity exp(Σ nll / Σ labels), teacher-forced and unsmoothed; the loss per label with own tokens fed back.
 
-    And the mean probability of the target, in per cent: the share of ancestral samples that would be right.
+    And the mean nll of a target in bits; and the mean probability of the target, in per cent: the share of ancestral
+    samples that would be right.
     """
     total = float(labels.sum())
     return {
         "perplexity": Score(perplexity(float(forced.sum()), total), "teacher-forced, unsmoothed, labels incl. eos", n),
         "free_running_loss": Score(float(free.sum()) / total, "argmax fed back, nats per label incl. eos", n),
+        "nll_bits": Score(float(forced.sum()) / math.log(2) / n, "teacher-forced, unsmoothed, bits per target", n),
         "expected_exact_match": Score(100.0 * float((-forced).exp().mean()), "mean probability of the target", n),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seq2seq_lightning.metrics import METRICS, MetricsConfig
-from seq2seq_lightning.metrics.n_best import distinct, oracle
+from seq2seq_lightning.metrics.n_best import distinct, list_scores, oracle
 
 
 def test_distinct_counts_over_the_whole_list() -> None:
@@ -41,3 +41,17 @@ def test_the_oracle_of_one_hypothesis_is_the_score(name: str) -> None:
 
 def test_an_empty_reference_is_met_by_nothing() -> None:
     assert oracle("wer", [["a", ""], ["b", "c"]], [("",), ("c",)], MetricsConfig()).value == 0.0
+
+
+def test_list_scores_by_hand() -> None:
+    found = list_scores([["a b c d", "a b c e"], ["x", "x"]], [("a b c d",), ("x y",)])
+    assert found["length_ratio"].value == pytest.approx(5 / 6)  # 4 + 1 words for 4 + 2
+    assert found["distinct_1"].value == pytest.approx((5 / 8 + 1 / 2) / 2)
+    assert found["distinct_4"].value == 1.0  # of the first list alone: the other has no four words
+    assert 50 < found["self_bleu"].value < 100  # the second list says the same twice
+
+
+def test_lists_of_one_are_all_alike_and_short_ones_have_no_long_sequences() -> None:
+    found = list_scores([["a b"], ["c d"]], [("a b",), ("c d",)])
+    assert found["self_bleu"].value == 100.0 and found["length_ratio"].value == 1.0
+    assert "distinct_2" in found and "distinct_4" not in found
