@@ -20,7 +20,13 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import seq2seq_lightning
-from seq2seq_lightning.command_config import AblateConfig, BenchmarkConfig, DescribeConfig, EvaluateConfig, TranslateConfig
+from seq2seq_lightning.command_config import (
+    AblateConfig,
+    BenchmarkConfig,
+    DescribeConfig,
+    EvaluateConfig,
+    TranslateConfig,
+)
 from seq2seq_lightning.commands.application import plain
 from seq2seq_lightning.config import FAMILIES, Config
 from seq2seq_lightning.config_store import conf_dir, register_schemas
