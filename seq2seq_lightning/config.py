@@ -7,7 +7,7 @@ dataclasses; after that line there is no DictConfig and no string that means a c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -33,6 +33,7 @@ from seq2seq_lightning.text import TOKENIZERS
 from seq2seq_lightning.text.sides import TextConfig
 from seq2seq_lightning.text.tokenizers import TokenizerConfig
 from seq2seq_lightning.training.decoding_rules import SearchedModel, decoding_problems
+from seq2seq_lightning.training.extending import extended_record
 from seq2seq_lightning.training.initial_weights import weights_hash
 from seq2seq_lightning.training.learning_rates import (
     LEARNING_RATES,
@@ -114,6 +115,7 @@ class Config:
     seed: int = 1  # 0 is a seed like any other
     fresh: bool = False  # true: train again although this run is finished
     init_from: str | None = None  # a finished run, or a checkpoint, whose weights this one starts from; null: drawn
+    extend: str | None = None  # a finished run of these settings, which this one trains on for longer; null: none
     debug: Debug | None = None  # overfit | one_batch: a look before a long training, of which nothing is kept
     group: str | None = None  # of the tracker; an ablation gives its own name
     data: DataConfig = field(default_factory=ReverseConfig)
@@ -258,6 +260,8 @@ def fingerprint(config: Config) -> str:
     }
     if config.init_from is not None:
         parts["initial_weights"] = weights_hash(config.init_from)
+    if config.extend is not None:
+        parts["extends"] = _extended(config, config.extend)
     parts["model"] = differences(config.model.completed())
     for side in ("encoder", "decoder"):
         path = getattr(config.model, side).embedding.path
@@ -276,6 +280,23 @@ def fingerprint(config: Config) -> str:
     deciding = [getattr(config, group) for group in ("data", "model", *groups)]
     plugins = plugins_of([config.monitored, *_components(deciding)], TABLES)  # their numerics are their version's
     return hash_parts(parts | ({"plugins": plugins} if plugins else {}))
+
+
+def _extended(config: Config, extend: str) -> str:
+    """The fingerprint of the run that is trained on for longer; refused where more than the length differs from it."""
+    record = extended_record(extend, config.trainer.max_steps)
+    before = from_plain(Config, record.config, FAMILIES)
+    length = {"max_steps": before.trainer.max_steps, "max_epochs": before.trainer.max_epochs}
+    as_long = replace(config, extend=before.extend, trainer=replace(config.trainer, **length))
+    if fingerprint(as_long) != record.fingerprint:
+        one, other = differences(config), differences(before)
+        groups = [each.name for each in fields(Config) if one.get(each.name) != other.get(each.name)]
+        told = ", ".join(name for name in groups if name not in ("extend", "paths", "group", "logger", "name", "fresh"))
+        raise ConfigurationError(
+            f"extend={extend} was trained with other settings, in: {told}. Only trainer.max_steps, trainer.max_epochs "
+            "and what is no part of a fingerprint may differ. Use its settings, or take its weights by init_from."
+        )
+    return record.fingerprint
 
 
 def plugins_used(config: Config) -> dict[str, str]:

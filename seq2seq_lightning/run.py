@@ -88,7 +88,7 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
 
     cache: where the ids of large training splits are kept; without one they are in memory.
     """
-    before = standing(job.folder)
+    before = standing(job.folder, config.extend)
     is_new = before.checkpoint is None
     earlier = initial_checkpoint(config.init_from) if is_new and config.init_from is not None else before.checkpoint
     texts = (pair.source for pair in corpus.train), (pair.target for pair in corpus.train)

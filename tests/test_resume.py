@@ -133,7 +133,9 @@ PLACES: dict[str, tuple[Any, str, int]] = {
 }
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "before", [True, pytest.param(False, marks=pytest.mark.very_slow)], ids=["before", "after"]
+)  # tests/faults ends runs in the midst of each write too
 @pytest.mark.parametrize("place", PLACES)
 def test_a_run_that_dies_and_is_repeated_has_the_same_bits(
     place: str, before: bool, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,6 +10,7 @@ from typing import Any
 from seq2seq_lightning.errors import DataError
 from seq2seq_lightning.experiments.files import read_json
 from seq2seq_lightning.training.checkpoint_index import INDEX_NAME, best_checkpoint, last_checkpoint
+from seq2seq_lightning.training.extending import begin_from_extended
 from seq2seq_lightning.training.ranks import text_from_first_rank
 
 FITTED = "fitted.json"  # in the run directory once training came to its end: the timings
@@ -23,14 +24,19 @@ class Standing:
     timings: dict[str, Any] | None
 
 
-def standing(folder: Path) -> Standing:
-    """How far the training of this run directory is, as the first rank sees it: it alone changes what is looked at."""
-    told = json.loads(text_from_first_rank("where does training stand?", lambda: json.dumps(_look(folder))))
+def standing(folder: Path, extend: str | None = None) -> Standing:
+    """How far the training of this run directory is, as the first rank sees it: it alone changes what is looked at.
+
+    extend: the run that one which has not begun goes on from.
+    """
+    told = json.loads(text_from_first_rank("where does training stand?", lambda: json.dumps(_look(folder, extend))))
     name = told["checkpoint"]
     return Standing(None if name is None else folder / "checkpoints" / name, told["timings"])
 
 
-def _look(folder: Path) -> dict[str, Any]:
+def _look(folder: Path, extend: str | None) -> dict[str, Any]:
+    if extend is not None and not (folder / "checkpoints" / INDEX_NAME).exists():
+        begin_from_extended(extend, folder)
     newest = last_checkpoint(folder / "checkpoints")
     return {"checkpoint": None if newest is None else newest.name, "timings": _timings(folder)}
 
