@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -50,6 +51,7 @@ def recording(job: Job, corpus: Corpus, identity: dict[str, str]) -> Iterator[di
     try:
         if is_first_rank():
             write_record(job.folder, record)
+            _tell_left_out(corpus)
         yield learnt
         status = "completed"
     except (Interrupted, KeyboardInterrupt) as interruption:
@@ -70,6 +72,7 @@ def recording_together(jobs: Sequence[Job], corpus: Corpus, identity: dict[str, 
     records = [(job.folder, _begin(job, corpus, identity)) for job in jobs]
     for folder, record in records:
         write_record(folder, record)
+    _tell_left_out(corpus)
 
     def end(status: str, error: str) -> None:
         for folder, record in records:
@@ -83,6 +86,13 @@ def recording_together(jobs: Sequence[Job], corpus: Corpus, identity: dict[str, 
     except BaseException as failure:
         end("failed", f"{type(failure).__name__}: {failure}")
         raise
+
+
+def _tell_left_out(corpus: Corpus) -> None:
+    """Lines that `data.bad_input` lets be skipped never disappear in silence."""
+    if corpus.skipped:
+        counts = ", ".join(f"{reason} {count:,}" for reason, count in corpus.skipped.items())
+        print(f"left out of the data, by split and reason: {counts}", file=sys.stderr)
 
 
 def clear(folder: Path) -> None:
