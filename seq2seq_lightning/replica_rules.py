@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from seq2seq_lightning.config import Config
+from seq2seq_lightning.data.bucketing import BatchUnit
 from seq2seq_lightning.models.attention import (
     AdditiveAttentionConfig,
     DotAttentionConfig,
@@ -25,9 +26,10 @@ from seq2seq_lightning.training.settings import CSVLoggerConfig, NoLoggerConfig
 CELLS = (LSTMConfig, GRUConfig, RNNConfig)
 ATTENTIONS = (AdditiveAttentionConfig, DotAttentionConfig, GeneralAttentionConfig, ScaledDotAttentionConfig)
 OPTIMIZERS = (AdamConfig, AdamWConfig, SGDConfig)
-# units² · layers · sentences of an update up to which replicas gain: beyond, an update is products, which company makes
-# no cheaper. docs/replicas.md has the measurements.
-LARGEST = 160_000
+# What replicas gain by is the overhead of operations. Beyond these sizes an update is products and the reading of
+# weights, which company makes no cheaper; docs/replicas.md has the measurements.
+WEIGHTS = 70_000  # units² · layers of a side
+LARGEST = 160_000  # the same · sentences of an update
 ALONE = "Leave replicas out, so that each seed is trained by itself"
 
 
@@ -116,6 +118,8 @@ def _of_surroundings(config: Config) -> Iterator[str]:
         yield f"logger={config.logger.name} follows one training per process."
     if any(side.tokenizer != side.tokenizer.without_chance() for side in (config.text.source, config.text.target)):
         yield "a tokenizer that cuts by chance has no form for replicas."
+    if config.data.batching.unit is not BatchUnit.sentences:
+        yield "data.batching.unit=tokens gives each seed another number of updates per epoch."
     if config.data.batching.workers:
         yield f"data.batching.workers={config.data.batching.workers} has no form for replicas."
 
@@ -123,9 +127,10 @@ def _of_surroundings(config: Config) -> Iterator[str]:
 def _of_speed(config: Config) -> Iterator[str]:
     encoder, decoder, sentences = config.model.encoder, config.model.decoder, config.data.batching.size
     side = max((encoder, decoder), key=lambda each: each.hidden_size**2 * each.layers)
-    size = side.hidden_size**2 * side.layers * sentences
-    if size > LARGEST:
+    weights = side.hidden_size**2 * side.layers
+    if weights > WEIGHTS or weights * sentences > LARGEST:
         yield (
-            f"replicas at once would be slower than one after the other: units² · layers · data.batching.size is "
-            f"{side.hidden_size}² · {side.layers} · {sentences} = {size:,}, and they gain up to {LARGEST:,}."
+            f"replicas at once would be slower than one after the other: with {side.layers} × {side.hidden_size} units "
+            f"units² · layers is {weights:,}, where they gain up to {WEIGHTS:,}, and {weights * sentences:,} times "
+            f"data.batching.size={sentences}, where they gain up to {LARGEST:,}."
         )
