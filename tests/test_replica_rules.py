@@ -68,11 +68,16 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"logger": {"name": "wandb"}}, "logger=wandb follows one training per process."),
     ({"data": {"name": "scan", "batching": {"size": 1, "workers": 1}}}, "data.batching.workers=1 has no form"),
     (
-        {
-            "model": encoder(hidden_size=200, layers=2) | {"bridge": {"name": "dense"}},
-            "data": {"batching": {"size": 3}},
-        },
-        "data.batching.size is 200² · 2 · 3 = 240,000, and they gain up to 160,000.",
+        {"model": encoder(hidden_size=200, layers=2) | {"bridge": {"name": "dense"}}},
+        "with 2 × 200 units units² · layers is 80,000, where they gain up to 70,000",
+    ),
+    (
+        {"model": encoder(hidden_size=100) | {"bridge": {"name": "dense"}}, "data": {"batching": {"size": 17}}},
+        "and 170,000 times data.batching.size=17, where they gain up to 160,000.",
+    ),
+    (
+        {"data": {"batching": {"size": 100, "unit": "tokens"}}},
+        "data.batching.unit=tokens gives each seed another number of updates per epoch.",
     ),
 ]
 
