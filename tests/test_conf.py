@@ -68,7 +68,12 @@ COPIED = ["model.decoder.hidden_size=12"]  # two directions of 6, copied by the 
 LEARNT = {"bpe": 16, "unigram": 16, "joint_bpe": 16, "wordpiece": 30}  # option → its size for digits and a blank
 # option → the package that an extra installs for it
 EXTRAS = {"wordpiece": "tokenizers", "spacy": "spacy", "hub": "datasets"}
-FITTING = {"benchmark": COPIED, "multi30k": COPIED}
+FITTING = {
+    "benchmark": COPIED,
+    "multi30k": COPIED,
+    "multi30k_lium": [f"text.{side}.tokenizer.vocab_size=40" for side in ("source", "target")],
+    "sigmorphon2020_g2p": ["model.decoder.readout.size=6"],  # tied to embeddings of 6
+}
 SPLITS = ("train", "val", "test.here")
 FEW_SYMBOLS = ["data.train_size=8", "data.val_size=4", "data.test_size=2"]
 ELSEWHERE = [  # what SPEC §10 promises besides one option per group
@@ -208,23 +213,37 @@ def _ablation(name: str) -> AblateConfig:
 
 
 @pytest.mark.parametrize("name", options(CONF, "ablation"))
+def test_every_ablation_can_be_expanded_and_begun(name: str) -> None:
+    ablation = _ablation(name).ablation
+    first, *_ = expand(ablation)
+    Config.from_plain(composed("train", first.overrides))
+    assert ablation.name == name and ablation.criteria and ablation.deviations
+    assert ablation.cost or name in ("objectives", "reverse", "scan_primitives")
+
+
+@pytest.mark.very_slow
+@pytest.mark.parametrize("name", options(CONF, "ablation"))
 def test_every_row_and_every_value_of_an_ablation_composes(name: str) -> None:
-    trials = expand(_ablation(name).ablation)
-    assert trials
     seen: set[str] = set()
-    for trial in trials:
+    for trial in expand(_ablation(name).ablation):
         words = {word for word in trial.overrides if not word.startswith("seed=")}
         if words - seen:
             seen |= words
             Config.from_plain(composed("train", trial.overrides))
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 @pytest.mark.parametrize("name", options(CONF, "ablation"))
-def test_every_trial_of_an_ablation_composes_to_a_training_of_its_own(name: str) -> None:
-    trials = [trial for trial in expand(_ablation(name).ablation) if trial.seed == _ablation(name).ablation.seeds[0]]
-    jobs = [Job.of(Config.from_plain(composed("train", trial.overrides)), []) for trial in trials]
-    assert len({job.fingerprint for job in jobs}) == len({tuple(trial.training_overrides) for trial in trials})
+def test_every_trial_of_an_ablation_composes_to_a_training_of_its_own(name: str, files: dict[str, list[str]]) -> None:
+    ablation = _ablation(name).ablation
+    trainings = {tuple(trial.training_overrides) for trial in expand(ablation) if trial.seed == ablation.seeds[0]}
+    fingerprints = set()
+    for overrides in trainings:
+        plain = composed("train", list(overrides))
+        given = files.get(plain["data"]["name"], [])
+        config = Config.from_plain(composed("train", [*overrides, *given]) if given else plain)
+        fingerprints.add(Job.of(config, []).fingerprint)
+    assert len(fingerprints) == len(trainings)
 
 
 def test_the_groups_on_disk_are_those_of_the_tables() -> None:
