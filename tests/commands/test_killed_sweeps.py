@@ -88,7 +88,7 @@ KILLS = [
     ("joblib", "loky"),
     ("joblib", "seq2seq_lightning.worker"),
     ("ray", None),
-    ("ray", "ray::"),
+    ("ray", "ray::_run_job"),
     ("ray", "seq2seq_lightning.worker"),
     ("submitit_local", "submitit"),
 ]
@@ -96,7 +96,7 @@ KILLS = [
 
 @pytest.mark.very_slow
 @pytest.mark.parametrize("attempt", range(2))
-@pytest.mark.parametrize(("launcher", "words"), KILLS, ids=lambda each: str(each).rpartition(".")[2].strip(":"))
+@pytest.mark.parametrize(("launcher", "words"), KILLS, ids=lambda each: str(each).rpartition(".")[2].replace(":", ""))
 def test_the_same_command_completes_what_was_killed(
     launcher: str, words: str | None, attempt: int, tmp_path: Path
 ) -> None:
