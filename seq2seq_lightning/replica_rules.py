@@ -99,6 +99,8 @@ def _of_updates(config: Config) -> Iterator[str]:
         yield "learning_rate=plateau follows each model by itself."
     if config.data.has_validation:
         yield "replicas are trained without validation, and this data has a validation split."
+    if config.extend is not None:
+        yield f"extend={config.extend} goes on with one run."
     if config.init_from is not None:
         yield f"init_from={config.init_from} is not read for replicas."
     if config.extend is not None:
