@@ -81,7 +81,7 @@ def load_model(blob: bytes, config: PiecesConfig) -> sentencepiece.SentencePiece
     try:
         parts = dict(_fields(blob))
         model.LoadFromSerializedProto(blob)
-        kind = _KINDS[dict(_fields(bytes(parts[_TRAINER]))).get(_MODEL_TYPE, 1)]  # type: ignore[arg-type, index]
+        kind = _KINDS[dict(_fields(bytes(parts[_TRAINER]))).get(_MODEL_TYPE, 1)]  # type: ignore[index]
         is_whole = bool(model.vocab_size()) and _NORMALIZER in parts
     except (RuntimeError, TypeError, KeyError, IndexError) as error:
         raise ValueError("these bytes are no sentencepiece model, or a damaged one") from error

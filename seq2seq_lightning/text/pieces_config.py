@@ -69,11 +69,11 @@ class PiecesConfig(LearntTokenizerConfig):
         """A model that is there already has its own answers."""
         if self.model_file is None:
             return
-        for each in fields(PiecesConfig):
-            default = each.default_factory() if each.name == "symbols" else each.default  # type: ignore[misc]
-            if each.name not in ("name", "model_file") and getattr(self, each.name) != default:
+        defaults = type(self)()
+        for key in (each.name for each in fields(PiecesConfig) if each.name not in ("name", "model_file")):
+            if getattr(self, key) != getattr(defaults, key):
                 raise ConfigurationError(
-                    f"`{each.name}` of the tokenizer {self.name} changes nothing, because `model_file` is "
+                    f"`{key}` of the tokenizer {self.name} changes nothing, because `model_file` is "
                     f"{self.model_file!r}, which has been learnt. Leave it out, or set `model_file=null`."
                 )
 
