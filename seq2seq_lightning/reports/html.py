@@ -57,6 +57,7 @@ def html(made: Page, drawn: Sequence[Figure], folder: Path, samples: Table | Non
         "href": lambda link: _href(link, folder),
         "swatch": swatch,
         "tone": tone,
+        "badge": badge,
         "is_link": _is_link,
     }
     script, style = _part("page.js"), _part("page.css")
@@ -78,6 +79,13 @@ def tone(words: str) -> str:
     if any(spoken.startswith(each) or spoken.endswith(f": {each}") for each in BAD):
         return "bad"
     return "good" if any(spoken.startswith(each) or spoken.endswith(f": {each}") for each in GOOD) else "open"
+
+
+def badge(column: str, entry: str | Link) -> str:
+    """The tone of an entry that says how something came out; nothing for every other."""
+    words = str(entry)
+    is_outcome = column in ("outcome", "status", "verdict") or words.endswith((": pass", ": fail", ": open"))
+    return tone(words) if words and is_outcome else ""
 
 
 def swatch(style: Style) -> Markup:

@@ -16,6 +16,7 @@ import numpy as np
 import wandb
 from lightning.pytorch.utilities import rank_zero_only
 
+from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.experiments.redaction import without_secrets
 from seq2seq_lightning.metrics import higher_is_better
 from seq2seq_lightning.training.settings import WandbLoggerConfig, WandbMode
@@ -23,6 +24,7 @@ from seq2seq_lightning.training.settings import WandbLoggerConfig, WandbMode
 STEP = "trainer/global_step"
 LONGEST_TAG = 64  # letters; W&B refuses longer ones
 LOSSES = ("train/loss", "val/loss", "val/perplexity", "val/free_running_loss")
+QUIET: dict[str, Any] = {"console": "off", "silent": True, "disable_git": True}
 PIXELS = 16  # of a picture of attention, per position
 
 
@@ -43,21 +45,39 @@ class RunIdentity:
 @rank_zero_only
 def start_tracking(config: WandbLoggerConfig, run: RunIdentity) -> Any:
     """Start (or continue) the tracked run; offline where no key is configured or the server does not answer."""
-    mode = wandb_mode(config)
-    try:
-        tracked = wandb.init(mode=mode, **_arguments(config, run))
-    except Exception as error:
-        if mode != "online":
-            raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        warnings.warn(f"Weights & Biases could not be reached ({reason}); tracking offline.", stacklevel=2)
-        wandb.teardown()  # what tried to reach the server still holds the run's id
-        tracked = wandb.init(mode="offline", **_arguments(config, run))
+    tracked = _online(config, run) if (mode := wandb_mode(config)) == "online" else None
+    if tracked is None:
+        tracked = _without_server("disabled" if mode == "disabled" else "offline", config, run)
+    if tracked is None:
+        return None
     tracked.define_metric(STEP)
     tracked.define_metric("*", step_metric=STEP)
     for key, best in _summaries(run).items():
         tracked.define_metric(key, summary=best, step_metric=STEP)
     return tracked
+
+
+def _online(config: WandbLoggerConfig, run: RunIdentity) -> Any:
+    """The run on the server, or None, with a warning that says why not. Settings bound how long is waited for it."""
+    bounds = {"init_timeout": config.timeout, "login_timeout": config.timeout, "finish_timeout": config.timeout}
+    try:
+        return wandb.init(mode="online", settings=wandb.Settings(**QUIET, **bounds), **_arguments(config, run))
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        warnings.warn(f"Weights & Biases could not be reached ({reason}); tracking offline.", stacklevel=4)
+        wandb.teardown()  # what tried to reach the server still holds the run's id
+        return None
+
+
+def _without_server(mode: Any, config: WandbLoggerConfig, run: RunIdentity) -> Any:
+    """The run in the run directory, or None, with a warning; raises ConfigurationError for names W&B does not take."""
+    try:
+        return wandb.init(mode=mode, settings=wandb.Settings(**QUIET), **_arguments(config, run))
+    except wandb.errors.UsageError as error:
+        raise ConfigurationError(f"logger=wandb is refused by Weights & Biases: {error}") from error
+    except Exception as error:
+        warnings.warn(f"Weights & Biases did not start ({error}); only history.jsonl is written.", stacklevel=4)
+        return None
 
 
 def wandb_mode(config: WandbLoggerConfig) -> str:
@@ -71,7 +91,7 @@ def wandb_mode(config: WandbLoggerConfig) -> str:
 
 
 def _arguments(config: WandbLoggerConfig, run: RunIdentity) -> dict[str, Any]:
-    """What both tries are given. Settings that bound the time: for the server's answer, and for sending the rest."""
+    """What is told about the run, with or without a server."""
     return {
         "project": config.project,
         "entity": config.entity,
@@ -83,14 +103,6 @@ def _arguments(config: WandbLoggerConfig, run: RunIdentity) -> dict[str, Any]:
         "config": without_secrets(dict(run.config)),
         "dir": str(run.directory),
         "resume": "allow",
-        "settings": wandb.Settings(
-            console="off",
-            silent=True,
-            disable_git=True,
-            init_timeout=config.timeout,
-            login_timeout=config.timeout,
-            finish_timeout=config.timeout,
-        ),
     }
 
 
