@@ -9,9 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain, islice
-from pathlib import Path
 
 from seq2seq_lightning.data.tasks.reading import content_hash, raw_lines, text_of
 from seq2seq_lightning.errors import DataError
@@ -124,13 +122,4 @@ def _is_number(field: bytes) -> bool:
 
 def vectors_hash(path: str, key: str) -> str:
     """Names a file of vectors by its content, wherever it lies: what a fingerprint holds of it."""
-    file = Path(path).expanduser()
-    status = file.stat() if file.is_file() else None
-    return _hash_of(path, key, *(() if status is None else (status.st_mtime_ns, status.st_size)))
-
-
-@lru_cache(maxsize=64)
-def _hash_of(path: str, key: str, *version: int) -> str:
-    """Computed once for all jobs of a sweep; a file written anew is another one."""
-    del version
     return content_hash(path, key)[:16]

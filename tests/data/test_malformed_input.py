@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seq2seq_lightning.data.bucketing import BatchingConfig
+from seq2seq_lightning.config import Config
 from seq2seq_lightning.data.example import Corpus
 from seq2seq_lightning.data.tasks import TASKS, DataConfig, build_task
 from seq2seq_lightning.data.tasks.files import BadInputConfig
@@ -218,8 +218,7 @@ def config_of(folder: Path, case: Case, skip: str | None = None) -> dict[str, An
 
 
 def read(plain: dict[str, Any]) -> Corpus:
-    families = {DataConfig: TASKS, BatchingConfig: [BatchingConfig]}
-    return build_task(from_plain(DataConfig, plain, {DataConfig: families[DataConfig]})).read()
+    return build_task(from_plain(DataConfig, plain, {DataConfig: TASKS})).read()
 
 
 def test_there_are_sixty_cases_and_every_policy_has_one():
@@ -284,7 +283,7 @@ def test_a_gz_that_is_none_is_told(task: str, tmp_path: Path):
 
 
 def test_what_is_left_out_is_told_when_a_run_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    job = Job(str(tmp_path), "0" * 12, {})
+    job = Job(str(tmp_path), "0" * 12, Config().to_plain())
     with recording(job, Corpus([], skipped={"train/empty": 3, "test/news/nul": 1}), {}):
         pass
     assert capsys.readouterr().err == "left out of the data, by split and reason: train/empty 3, test/news/nul 1\n"
@@ -308,7 +307,7 @@ LINES = st.lists(
     ),
     max_size=6,
 )
-ANY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+ANY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 
 
 def given_lines(content: bytes) -> int:

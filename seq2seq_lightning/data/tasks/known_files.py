@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-from seq2seq_lightning.data.tasks.reading import blocks, is_there, place_of
+from seq2seq_lightning.data.tasks.reading import is_there, place_of, size_and_hash
 from seq2seq_lightning.errors import ConfigurationError, DataError
 
 
@@ -42,8 +40,7 @@ class PublishedFiles:
             raise DataError(
                 f"`data.folder`: there is no {path}, plain or gzip. Give the folder with the files of {self.origin}."
             )
-        status = file.stat()
-        size, digest = _size_and_hash(path, status.st_mtime_ns, status.st_size)
+        size, digest = size_and_hash(path, "data.folder")
         known = self.known[file.name.removesuffix(".gz")]
         if size != known.size:
             problem = f"{size:,} bytes, unpacked, where the published file has {known.size:,}"
@@ -54,14 +51,3 @@ class PublishedFiles:
         raise DataError(
             f"{path}: {problem}. Copy it again from {self.origin}; for files of your own use `{self.otherwise}`."
         )
-
-
-@lru_cache(maxsize=256)
-def _size_and_hash(path: str, *version: int) -> tuple[int, str]:
-    """Computed once for all jobs of a sweep; a file written anew is another one."""
-    del version
-    size, digest = 0, hashlib.sha256()
-    for block in blocks(path, "data.folder"):
-        size += len(block)
-        digest.update(block)
-    return size, digest.hexdigest()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -15,6 +17,7 @@ from seq2seq_lightning.errors import DataError
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLOCK = 1 << 20
+SETTLED = 2_000_000_000  # nanoseconds after which a further change of a file shows in its time, on any file system
 
 
 class BadLine(DataError):
@@ -59,10 +62,31 @@ def text_of(raw: bytes, where: str) -> str:
 
 def content_hash(path: str, key: str) -> str:
     """SHA-256 of a file's content, unpacked, so that a file and its gzip have the same."""
-    digest = hashlib.sha256()
+    return size_and_hash(path, key)[1]
+
+
+def size_and_hash(path: str, key: str) -> tuple[int, str]:
+    """Bytes and SHA-256 of a file's content, unpacked; read once for all jobs of a sweep, unless it is written anew.
+
+    A file that is just being written is read each time: its next change may bear the same time.
+    """
+    file = place_of(path)
+    if not is_there(file):
+        return _size_and_hash.__wrapped__(path, key)
+    status = file.stat()
+    if abs(time.time_ns() - status.st_mtime_ns) < SETTLED:
+        return _size_and_hash.__wrapped__(path, key)
+    return _size_and_hash(path, key, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@lru_cache(maxsize=256)
+def _size_and_hash(path: str, key: str, *version: int) -> tuple[int, str]:
+    del version
+    size, digest = 0, hashlib.sha256()
     for block in blocks(path, key):
+        size += len(block)
         digest.update(block)
-    return digest.hexdigest()
+    return size, digest.hexdigest()
 
 
 def blocks(path: str, key: str) -> Iterator[bytes]:

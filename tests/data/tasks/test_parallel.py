@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import os
 import random
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from seq2seq_lightning.data.example import Corpus, Pair
-from seq2seq_lightning.data.tasks import build_task
+from seq2seq_lightning.data.tasks import build_task, reading
 from seq2seq_lightning.data.tasks.files import BadInputConfig, LengthUnit, Policy
 from seq2seq_lightning.data.tasks.parallel import FilePair, ParallelConfig
 from seq2seq_lightning.errors import ConfigurationError, DataError
@@ -201,3 +202,27 @@ def test_the_config_is_a_structured_config(write):
     assert (built.batching.size, built.batching.pool, built.batching.same_source_length) == (32, -1, True)
     corpus = build_task(built).read()
     assert corpus.val is None and list(corpus.test) == ["a", "b"]
+
+
+@pytest.mark.parametrize("age", [0, 3600])
+def test_a_file_written_anew_has_another_identity(write, age: int):
+    files = write(b"a\n", b"x\n")
+    task = build_task(ParallelConfig(train=files))
+    os.utime(files.source, times=(time.time() - age,) * 2)
+    before = task.identity()
+    assert task.identity() == before
+    write(b"b\n", b"x\n")
+    after = task.identity()
+    assert {key for key in before if before[key] != after[key]} == {"train.source"}
+
+
+def test_a_file_that_stays_is_read_once_for_all_jobs(write, monkeypatch: pytest.MonkeyPatch):
+    files = write(b"a\n", b"x\n")
+    for path in (files.source, files.target):
+        os.utime(path, times=(time.time() - 3600,) * 2)
+    read_files: list[str] = []
+    opened = reading._opened
+    monkeypatch.setattr(reading, "_opened", lambda path, key: (read_files.append(path), opened(path, key))[1])
+    identities = [build_task(ParallelConfig(train=files)).identity() for _ in range(3)]
+    assert identities[0] == identities[1] == identities[2]
+    assert sorted(read_files) == sorted([files.source, files.target])
