@@ -71,6 +71,7 @@ EXTRAS = {"wordpiece": "tokenizers", "spacy": "spacy", "hub": "datasets"}
 FITTING = {
     "benchmark": COPIED,
     "multi30k": COPIED,
+    "multi30k_searches": COPIED,
     "multi30k_lium": [f"text.{side}.tokenizer.vocab_size=40" for side in ("source", "target")],
     "sigmorphon2020_g2p": ["model.decoder.readout.size=6"],  # tied to embeddings of 6
 }
