@@ -42,7 +42,13 @@ def task(composed: DictConfig) -> None:
     trials = expand(config.ablation)
     overrides = [_overrides(config, trial) for trial in trials]
     context, master = _sweep_context()
-    everything = plan_sweep(overrides, composer(context, master))
+    try:
+        everything = plan_sweep(overrides, composer(context, master))
+    except ConfigurationError as error:
+        if config.mode is not AblateMode.dry_run or not _lacks_folder(error):
+            raise
+        _list_without_data(trials)
+        return
     entries = {trial.key: _entry(job, config.ablation) for trial, job in zip(trials, everything.jobs, strict=True)}
     roots = [Path(config.paths.runs), *([Path(config.committed)] if config.committed else [])]
     results = collect(trials, entries, roots)
@@ -64,6 +70,18 @@ def task(composed: DictConfig) -> None:
         print("\n".join(told(costs, _at_once(master)) if costs else ["forecast: nothing is to be trained"]))
     if failure is not None:
         raise failure
+
+
+def _lacks_folder(error: ConfigurationError) -> bool:
+    """Is all that is wrong that nobody said where the data are?"""
+    return all("`data.folder` is not given" in line for line in str(error).splitlines())
+
+
+def _list_without_data(trials: list[Trial]) -> None:
+    """The trials of a file whose data are not here: what they are called is decided by the data too."""
+    for trial in trials:
+        print(f"    unknown  {trial}  {' '.join(trial.overrides)}")
+    print(f"{len(trials)} trials; to see which are done, and to run them, add \"overrides=['data.folder=…']\"")
 
 
 def _at_once(master: DictConfig) -> int:
