@@ -12,7 +12,14 @@ from seq2seq_lightning.errors import CheckpointError, ConfigurationError, DataEr
 from seq2seq_lightning.text import TOKENIZERS, build_tokenizer
 from seq2seq_lightning.text.learning import learn
 from seq2seq_lightning.text.sides import SideTextConfig, SourceTextConfig, TargetTextConfig
-from seq2seq_lightning.text.tokenizers import Learnt, LearntTokenizer, Tokenizer, config_from_plain, config_to_plain
+from seq2seq_lightning.text.tokenizers import (
+    Learnt,
+    LearntTokenizer,
+    LearntTokenizerConfig,
+    Tokenizer,
+    config_from_plain,
+    config_to_plain,
+)
 from seq2seq_lightning.text.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -35,7 +42,7 @@ class Codec(ABC, Generic[Config]):
     @classmethod
     def build(cls, config: Config, texts: Iterable[str]) -> Self:
         """A codec whose vocabulary, and whose tokenizer where it learns, are taken from the training texts."""
-        if config.is_learnt:
+        if isinstance(config.tokenizer, LearntTokenizerConfig):
             return cls.of_learnt(config, learn(config.tokenizer, map(config.folded, texts)))
         empty = cls(config, Vocabulary(Vocabulary.SPECIALS))
         sentences = (empty.tokenize(text) for text in texts)

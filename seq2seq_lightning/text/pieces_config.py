@@ -48,6 +48,7 @@ class PiecesConfig(LearntTokenizerConfig):
     chance: ClassVar[str]  # the option for cutting by chance
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.normalization = member(TextNormalization, self.normalization, "normalization")
         if self.vocab_size < _SHORTEST:
             raise ConfigurationError(

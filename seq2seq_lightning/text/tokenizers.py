@@ -42,6 +42,16 @@ class TokenizerConfig:
 class LearntTokenizerConfig(TokenizerConfig):
     """A tokenizer that learns its tokens from the training texts; they are the vocabulary."""
 
+    # learn from so many texts, drawn among all; null: from all, which takes memory for all
+    sample: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.sample is not None and self.sample < 1:
+            raise ConfigurationError(
+                f"`sample` of the tokenizer {self.name} is {self.sample}; it is a number of texts to learn from. Set "
+                "it to null to learn from all."
+            )
+
 
 class Tokenizer(ABC):
     """Cuts a text into tokens and joins tokens to a text."""

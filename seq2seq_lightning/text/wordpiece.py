@@ -33,6 +33,7 @@ class WordPieceConfig(LearntTokenizerConfig):
     vocab_size: int = 8000
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.vocab_size < 5:
             raise ConfigurationError(
                 f"`vocab_size` of the tokenizer wordpiece is {self.vocab_size}; the four special tokens are among "

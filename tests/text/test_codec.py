@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from seq2seq_lightning.errors import CheckpointError, ConfigurationError, DataError
 from seq2seq_lightning.text.building import build_codecs
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
+from seq2seq_lightning.text.learning import drawn
 from seq2seq_lightning.text.pieces_config import BPEConfig
 from seq2seq_lightning.text.sides import SourceTextConfig, TargetTextConfig, TextConfig
 from seq2seq_lightning.text.tokenizers import (
@@ -162,6 +163,18 @@ def test_sides_that_differ_cannot_be_joint_but_for_chance():
     with pytest.raises(ConfigurationError, match=r"`text.source.tokenizer` is .*Set both alike, or `text.joint=false`"):
         TextConfig(SourceTextConfig(tokenizer=CharactersConfig()), TargetTextConfig(), joint=True)
     TextConfig(SourceTextConfig(tokenizer=BPEConfig(dropout=0.1)), TargetTextConfig(tokenizer=BPEConfig()), joint=True)
+
+
+def test_a_tokenizer_can_learn_from_a_sample_of_the_texts():
+    texts = [*LINES, *(f"x{number}" for number in range(200))]
+    sampled = TargetCodec.build(TargetTextConfig(tokenizer=small(BPEConfig, vocab_size=45, sample=30)), texts)
+    again = TargetCodec.build(sampled.config, drawn(texts, 30))
+    assert sampled == again and len(set(drawn(texts, 30))) == 30
+    assert drawn(LINES, 99) == LINES
+    shares = [sum(text in LINES for text in drawn(texts[begin:] + texts[:begin], 100)) for begin in range(0, 200, 10)]
+    assert 40 < sum(shares) < 80  # 20 draws of 6 lines, each with probability 100/206
+    with pytest.raises(ConfigurationError, match=r"`sample` of the tokenizer bpe is 0; it is a number of texts"):
+        BPEConfig(sample=0)
 
 
 @pytest.mark.parametrize(("key", "value"), [("min_frequency", 2), ("max_size", 9)])

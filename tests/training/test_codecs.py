@@ -76,3 +76,12 @@ def test_one_embedding_needs_one_vocabulary_not_two_of_one_size() -> None:
         training_codecs(words, ["a b"], ["a b c"], None, tied=True)
     source, target = training_codecs(TextConfig(joint=True), ["a b"], ["x y"], None, tied=True)
     assert source.vocabulary == target.vocabulary
+
+
+def test_models_that_copy_leave_nothing_to_chance() -> None:
+    plain = {"model": {"decoder": {"copy": "pointer_generator"}}}
+    Config.from_plain({**plain, "text": {"target": {"tokenizer": BPE}}})
+    with pytest.raises(
+        ConfigurationError, match=r"text.target.tokenizer cuts by chance in training, but model.decoder"
+    ):
+        Config.from_plain({**plain, "text": {"target": {"tokenizer": BPE | {"dropout": 0.1}}}})
