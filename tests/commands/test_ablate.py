@@ -46,6 +46,11 @@ def test_every_shipped_file_lists_its_trials(
     if status == 2 and "does not exist" in printed.err:
         pytest.skip(f"its data is not here: {printed.err}")
     assert status == 0, printed.err
+    if "data.folder=" in printed.out:  # of data that are given by their folder
+        *trials, count = printed.out.splitlines()
+        assert all(line.startswith("    unknown  ") and f"seed {seed}" in line for line in trials)
+        assert count.startswith(f"{len(trials)} trials; ")
+        return
     *trials, count, _ = [line for line in printed.out.splitlines() if " h  x " not in line]
     assert all(line.startswith("    missing  ") and f"seed {seed}" in line for line in trials)
     assert count == f"{len(trials)} trials: {len(trials)} missing"
