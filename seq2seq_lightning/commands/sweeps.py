@@ -79,10 +79,11 @@ def launch_sweep(
     with watching([(grid.job, grid.name(jobs)) for grid in together]):
         waves.launch(together)
         while elsewhere := waves.elsewhere():
-            names = ", ".join(grid.name(jobs) for grid in elsewhere)
-            number = f"{len(elsewhere)} job{'s' if len(elsewhere) > 1 else ''}"
-            print(f"waiting for {number} that another command is running: {names}", file=sys.stderr)
-            wait_for_one([grid.job.folder for grid in elsewhere])
+            if all(is_busy(grid.job.folder) for grid in elsewhere):
+                number = f"{len(elsewhere)} job{'s' if len(elsewhere) > 1 else ''}"
+                names = ", ".join(grid.name(jobs) for grid in elsewhere)
+                print(f"waiting for {number} that another command is running: {names}", file=sys.stderr)
+                wait_for_one([grid.job.folder for grid in elsewhere])
             waves.launch([grid for grid in elsewhere if not is_busy(grid.job.folder)])
     return waves.concluded()
 

@@ -37,11 +37,12 @@ def called(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_shipped_file_lists_its_trials(
-    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(Path(__file__).resolve().parents[2])  # where weights lie that files name
     seed = yaml.safe_load(path.read_text("utf-8"))["seeds"][0]
-    one_seed = f"ablation.seeds=[{seed}]"
-    status = called(monkeypatch, f"ablation={path.stem}", "mode=dry_run", "profile=0", "committed=null", one_seed)
+    places = [f"paths.runs={tmp_path}", "committed=null", f"ablation.seeds=[{seed}]"]
+    status = called(monkeypatch, f"ablation={path.stem}", "mode=dry_run", "profile=0", *places)
     printed = capsys.readouterr()
     if status == 2 and "does not exist" in printed.err:
         pytest.skip(f"its data is not here: {printed.err}")

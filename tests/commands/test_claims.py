@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from seq2seq_lightning.commands import claims
+from seq2seq_lightning.commands import claims, sweeps
 from seq2seq_lightning.commands.application import JobFailed
 from seq2seq_lightning.commands.claims import JobElsewhere, claiming, wait_for_one
 from seq2seq_lightning.commands.sweeps import launch_sweep, plan_sweep
@@ -103,14 +103,16 @@ def jobs_of(folder: Path) -> Any:
 
 
 def test_what_runs_elsewhere_is_looked_at_again_when_it_ended(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed = [["seed=1"], ["seed=2"]]
     launcher = Launcher(busy=2)
+    answers = iter([True, False])  # at work when first looked at, then gone
+    monkeypatch.setattr(sweeps, "is_busy", lambda folder: next(answers, False))
     returns = launch_sweep(plan_sweep(listed, jobs_of(tmp_path)), listed, launcher)
     assert launcher.launches == [(listed, 0), ([["seed=1"]], 2), ([["seed=1"]], 3)]
     assert [answer.overrides for answer in returns] == listed
-    assert "waiting for 1 job that another command is running: seed=1" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("waiting for 1 job that another command is running: seed=1") == 1
 
 
 class Broken:

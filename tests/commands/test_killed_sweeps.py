@@ -29,6 +29,11 @@ LAUNCHERS = {
 PLUGIN = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit"}
 
 
+@pytest.fixture(autouse=True)
+def ray_may_start_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")
+
+
 def needs(launcher: str) -> None:
     if launcher in PLUGIN:
         pytest.importorskip(f"hydra_plugins.hydra_{PLUGIN[launcher]}_launcher")
@@ -69,14 +74,14 @@ def kill_one(sweep: subprocess.Popen[str], words: str | None, moment: random.Ran
             return
 
 
-def check_every_trial_is_there_once(folder: Path, seeds: int) -> None:
+def check_every_trial_is_there_once(folder: Path, seeds: int, updates: int = UPDATES) -> None:
     runs = list(all_runs(folder / "runs"))
     assert [run.state for run in runs] == [State.finished] * seeds
     assert len({run.record.seed for run in runs if run.record}) == seeds
     for run in runs:
         rows = [json.loads(line) for line in (run.run_dir / "history.jsonl").read_text().splitlines()]
         steps = [row["global_step"] for row in rows if row["key"] == "train/loss"]
-        assert steps == list(range(1, UPDATES + 1))
+        assert steps == list(range(1, updates + 1))
         assert len(list((run.run_dir / "decodings").glob("*/scores.json"))) == 1
         assert not is_busy(run.run_dir)
 
@@ -114,7 +119,7 @@ def test_the_same_command_completes_what_was_killed(
 @pytest.mark.slow
 def test_two_commands_share_a_sweep_of_which_one_is_killed(tmp_path: Path) -> None:
     """Both pass over what the other is at; what the killed one leaves is completed by the other."""
-    arguments = ["-m", *TRIALS, "seed=1,2"]
+    arguments = ["-m", *TRIALS, "trainer.max_steps=20", "seed=1,2"]
     sweeps = [start("train", arguments, tmp_path) for _ in range(2)]
     until = time.monotonic() + PATIENCE
     while not all(victims(sweep.pid, "seq2seq_lightning.worker") for sweep in sweeps):
@@ -125,7 +130,7 @@ def test_two_commands_share_a_sweep_of_which_one_is_killed(tmp_path: Path) -> No
     sweeps[0].kill()
     finish(sweeps[0])
     assert finish(sweeps[1]).status == 0
-    check_every_trial_is_there_once(tmp_path, seeds=2)
+    check_every_trial_is_there_once(tmp_path, seeds=2, updates=20)
 
 
 @pytest.mark.very_slow
