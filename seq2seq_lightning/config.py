@@ -286,8 +286,8 @@ def _extended(config: Config, extend: str) -> str:
     """The fingerprint of the run that is trained on for longer; refused where more than the length differs from it."""
     record = extended_record(extend, config.trainer.max_steps)
     before = from_plain(Config, record.config, FAMILIES)
-    length = {"max_steps": before.trainer.max_steps, "max_epochs": before.trainer.max_epochs}
-    as_long = replace(config, extend=before.extend, trainer=replace(config.trainer, **length))
+    steps, epochs = before.trainer.max_steps, before.trainer.max_epochs
+    as_long = replace(config, extend=before.extend, trainer=replace(config.trainer, max_steps=steps, max_epochs=epochs))
     if fingerprint(as_long) != record.fingerprint:
         one, other = differences(config), differences(before)
         groups = [each.name for each in fields(Config) if one.get(each.name) != other.get(each.name)]

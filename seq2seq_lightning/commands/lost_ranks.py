@@ -19,8 +19,10 @@ from seq2seq_lightning.experiments.ledger import lock_path
 from seq2seq_lightning.experiments.record import read_record, write_record
 
 _FAILURE = re.compile(
-    r"^\s*host\s*: (?P<host>.*)\n\s*rank\s*: (?P<rank>\d+) .*\n\s*exitcode\s*: (?P<status>-?\d+) ", re.MULTILINE
+    r"^\s*host\s*: (?P<host>.*)\n\s*rank\s*: (?P<rank>\d+) .*\n\s*exitcode\s*: (?P<status>-?\d+) \(pid: (?P<pid>\d+)",
+    re.MULTILINE,
 )
+_FORCED = re.compile(r"Unable to shutdown process (\d+) via")  # which torchrun kills itself, after others have failed
 _RAISED = re.compile(r"^(?:\[rank\d+\]: ?)?([\w.]+(?:Error|Exception): \S.*)", re.MULTILINE)
 _CLOSED = re.compile(r"Connection (closed|reset) by peer|Broken pipe|ChildFailedError|Timed out waiting")
 _ENDED_BY_US = (2, 130, 143, -signal.SIGTERM)
@@ -31,7 +33,9 @@ def lost_rank(log: str) -> str | None:
 
     A killed one comes before one that raised: what the others raise when a process is gone is not its cause.
     """
-    found = [(each["rank"], each["host"].strip(), int(each["status"])) for each in _FAILURE.finditer(log)]
+    forced = _FORCED.findall(log)
+    failures = [each for each in _FAILURE.finditer(log) if each["pid"] not in forced]
+    found = [(each["rank"], each["host"].strip(), int(each["status"])) for each in failures]
     found.reverse()  # the first failure is reported last
     causes = [each for each in found if each[2] not in _ENDED_BY_US]
     killed = [each for each in causes if each[2] < 0]

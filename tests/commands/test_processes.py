@@ -175,6 +175,11 @@ CLOSED = "RuntimeError: [gloo/transport/tcp/pair.cc:543] Connection closed by pe
         ((0, 1, 1, -9), CLOSED, "rank 1 on here was killed by SIGKILL"),  # seen second, but nobody raises that much
         ((0, -11, 1, 143), "", "rank 0 on here was killed by SIGSEGV"),
         ((1, 1, 0, 1), f"ValueError: bad\n{CLOSED}", "rank 1 on here failed: ValueError: bad"),
+        (
+            (0, 1, 1, -9),
+            "AttributeError: no bits\nW1120 Unable to shutdown process 12 via 15, forcefully exiting via 9\n",
+            "rank 0 on here failed: AttributeError: no bits",
+        ),
         ((1, 143, 0, 143), "", None),
         ((0, 2, 1, 2), "error: en has 2 lines\n", None),
     ],

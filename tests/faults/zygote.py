@@ -19,6 +19,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from torch.distributed import TCPStore
+
 from seq2seq_lightning import crash_points, worker
 
 IMPATIENT = 300.0  # seconds after which a hang is one
@@ -37,6 +39,8 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
     port = _free_port() if ranks > 1 else 0
     began = time.monotonic()
     children = [_fork(request, rank, ranks, port) for rank in range(ranks)]
+    # torchrun's place: a store that outlives every rank; made when all are forked, for it has a thread of its own
+    store = TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False) if ranks > 1 else None
     statuses: dict[int, int] = {}
     to_send = request.get("signal")
     while len(statuses) < ranks:
@@ -53,6 +57,7 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
                     os.kill(children[rank], signal.SIGKILL if seconds > IMPATIENT else to_send)
             to_send = None
         time.sleep(0.002)
+    del store
     hits = Path(f"{request['log']}.hits")
     return {
         "statuses": [statuses[rank] for rank in range(ranks)],
@@ -84,6 +89,7 @@ def _work(request: dict[str, Any], rank: int, ranks: int, port: int) -> int:
         world = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "GROUP_RANK": 0}
         os.environ.update({name: str(value) for name, value in world.items()})
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "zygote"}
+        os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "True"
     crash_points.arm(request.get("crash_at"))
     status = worker.main([request["job"]])
     if crash_points.is_armed():
