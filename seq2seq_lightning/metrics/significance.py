@@ -58,7 +58,7 @@ def paired_test(
     check_corpus(first, references)
     check_corpus(second, references)
     streams: Any = reference_streams(references)  # sacrebleu's types do not tell that it takes None
-    systems = [("second", list(second)), ("first", list(first))]
+    systems: list[tuple[str, Sequence[str]]] = [("second", list(second)), ("first", list(first))]
     _, found = PairedTest(systems, {name: TESTED[name](config)}, streams, test_type=kind.value, n_jobs=1)()
     (theirs, ours) = next(values for key, values in found.items() if key != "System")
     assert not isinstance(ours, str) and not isinstance(theirs, str) and ours.p_value is not None

@@ -4,12 +4,13 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
-from seq2seq_lightning.experiments.ablation_config import AblationConfig
+from seq2seq_lightning.experiments.ablation_config import AblationConfig, ComparisonConfig
 from seq2seq_lightning.experiments.ledger import TrialResult
 from seq2seq_lightning.reports.formats import latex, markdown, show, write_table
 from seq2seq_lightning.reports.tables import Page, Table, page
@@ -76,6 +77,25 @@ def test_all_forms_are_written_and_the_numbers_are_whole(
     assert runs["record"].tolist()[0] == "../runs/small/left1/record.json" and len(runs) == 4
     for link in runs["record"]:
         assert not Path(link).is_absolute()
+
+
+def test_what_was_tested_is_written_in_every_form(primitives: AblationConfig, make: Make, tmp_path: Path) -> None:
+    asked = [ComparisonConfig(row="left", minus="jump")]
+    config = replace(primitives, comparisons=asked, cost="a minute")
+    results = make(config, GOOD)
+    write_table(tmp_path, config, results)
+    lines = pd.read_csv(tmp_path / "comparisons.csv")
+    assert lines["difference"].tolist() == [84.0] and lines["test"].tolist() == ["paired t over 2 seeds"]
+    terminal = Console(file=io.StringIO(), width=200, color_system=None)
+    show(page(config, results), terminal)
+    assert isinstance(terminal.file, io.StringIO)
+    for form in (
+        terminal.file.getvalue(),
+        (tmp_path / "table.md").read_text("utf-8"),
+        (tmp_path / "table.tex").read_text("utf-8"),
+    ):
+        assert "+84.00 [" in form and "paired t over 2 seeds" in form
+    assert "Cost: a minute" in terminal.file.getvalue() and not (tmp_path / "effects.csv").exists()
 
 
 def test_a_table_is_written_before_anything_ran(primitives: AblationConfig, tmp_path: Path) -> None:
