@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sacrebleu.metrics import BLEU
@@ -58,7 +59,7 @@ def _ratio(sums: np.ndarray) -> float:
 
 def _bleu(hypotheses: Sequence[str], references: References, config: MetricsConfig) -> Counted:
     own = config.bleu
-    options = {"smooth_method": own.smooth_method, "smooth_value": own.smooth_value}
+    options: dict[str, Any] = {"smooth_method": own.smooth_method, "smooth_value": own.smooth_value}
     metric = BLEU(own.lowercase, force=True, tokenize=own.tokenize, effective_order=True, **options)
     found = [metric.sentence_score(text, list(each)) for text, each in zip(hypotheses, references, strict=True)]
     sums = np.array([[*each.counts, *each.totals, each.sys_len, each.ref_len] for each in found]).reshape(-1, 10)

@@ -23,7 +23,7 @@ try:
         warnings.simplefilter("ignore", DeprecationWarning)
         import wandb_workspaces.reports.v2 as workspaces
 except ModuleNotFoundError:
-    workspaces = None
+    workspaces = None  # type: ignore[assignment]
 
 LONGEST_TITLE = 128  # letters; W&B takes no more
 PER_ROW = 3  # panels; a row of the grid is 24 units wide
@@ -42,6 +42,7 @@ def build_workspace_report(
     keys = learning_keys(read_evidence(config, results))
     runs = workspaces.Runset(entity=entity, project=project, name=config.name, filters=f"Group = {config.name!r}")
     grid = workspaces.PanelGrid(runsets=[runs], panels=[_panel(place, key) for place, key in enumerate(keys)])
+    curves: list[Any] = [workspaces.H2(text="Curves"), grid] if keys else []
     text = workspaces.MarkdownBlock(text=markdown(made, folder))
     return workspaces.Report(
         entity=entity,
@@ -49,7 +50,7 @@ def build_workspace_report(
         title=made.title[:LONGEST_TITLE],
         description=made.verdict or "",
         width="fluid",
-        blocks=[text, *([workspaces.H2(text="Curves"), grid] if keys else [])],
+        blocks=[text, *curves],
     )
 
 

@@ -59,7 +59,11 @@ def start_tracking(config: WandbLoggerConfig, run: RunIdentity) -> Any:
 
 def _online(config: WandbLoggerConfig, run: RunIdentity) -> Any:
     """The run on the server, or None, with a warning that says why not. Settings bound how long is waited for it."""
-    bounds = {"init_timeout": config.timeout, "login_timeout": config.timeout, "finish_timeout": config.timeout}
+    bounds: dict[str, Any] = {
+        "init_timeout": config.timeout,
+        "login_timeout": config.timeout,
+        "finish_timeout": config.timeout,
+    }
     try:
         return wandb.init(mode="online", settings=wandb.Settings(**QUIET, **bounds), **_arguments(config, run))
     except Exception as error:

@@ -14,6 +14,7 @@ import unicodedata
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ WIDTH, HEIGHT = 3.75, 2.65  # inches: 360 pixels wide, the width of a telephone
 POINTS = 120  # of a line; what is longer is thinned, as no screen shows more of it
 INK = "#010203"  # stands for currentColor until the picture is written
 GRID = "#040506"  # stands for the page's colour of lines that are less important
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "font.family": "DejaVu Sans",

@@ -102,7 +102,7 @@ def _varying(
         if not all(isinstance(setting.get(option), int | float) for option in options):
             continue
         is_free = "alpha" in options and setting.get("length_penalty") == "none" and penalties
-        for penalty in sorted(penalties) if is_free else [setting.get("length_penalty")]:
+        for penalty in sorted(penalties, key=str) if is_free else [setting.get("length_penalty")]:
             rest = {key: value for key, value in setting.items() if key not in options} | {"length_penalty": penalty}
             found.setdefault(json.dumps(rest, sort_keys=True), {})[tuple(setting[each] for each in options)] = values
     several = {rest: values for rest, values in found.items() if len(values) > 1}
