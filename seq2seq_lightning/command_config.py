@@ -71,7 +71,9 @@ class AblateConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
 
     def __post_init__(self) -> None:
-        """Refuse a look that is over before it is warm."""
+        """Refuse a look that is over before it is warm, and trainings of nobody."""
+        if isinstance(self.replicas, int) and self.replicas < 1:
+            raise ConfigurationError(f"replicas is {self.replicas}; it must be at least 1, each seed alone.")
         if isinstance(self.profile, int) and self.profile != 0 and self.profile < 20:
             raise ConfigurationError(
                 f"profile is {self.profile}; the first ten updates are a warm-up. Set it to at least 20, or 0 for none."
