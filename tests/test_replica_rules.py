@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
+from seq2seq_lightning import replica_rules
+from seq2seq_lightning.command_config import AblateConfig
 from seq2seq_lightning.config import Config
+from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.models.attention import ATTENTIONS
 from seq2seq_lightning.models.cells import CELLS
 from seq2seq_lightning.replica_rules import ALONE, replica_problems
@@ -87,6 +92,24 @@ def test_what_has_no_form_is_refused_with_what_to_do(changes: dict[str, Any], to
     found = problems(**changes)
     assert any(told in problem for problem in found), found
     assert all(problem.endswith(f"{ALONE}.") for problem in found)
+
+
+def test_going_on_with_one_run_is_refused() -> None:
+    plain = {**BASE, "data": {"name": "scan", "batching": {"size": 1}}}
+    config = replace(Config.from_plain(plain), init_from="runs/a", extend="runs/b")
+    found = replica_problems(config)
+    assert f"extend=runs/b goes on with one run. {ALONE}." in found
+    assert f"init_from=runs/a is not read for replicas. {ALONE}." in found
+
+
+def test_a_gpu_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_rules, "device_named", lambda _: torch.device("cuda"))
+    assert problems() == [f"replicas are trained on the CPU: set trainer.accelerator=cpu. {ALONE}."]
+
+
+def test_less_than_one_replica_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"^replicas is 0; it must be at least 1, each seed alone\.$"):
+        AblateConfig(replicas=0)
 
 
 def test_small_models_pass_at_many_sentences() -> None:
