@@ -128,11 +128,12 @@ def _of_surroundings(config: Config) -> Iterator[str]:
 
 def _of_speed(config: Config) -> Iterator[str]:
     encoder, decoder, sentences = config.model.encoder, config.model.decoder, config.data.batching.size
-    side = max((encoder, decoder), key=lambda each: each.hidden_size**2 * each.layers)
-    weights = side.hidden_size**2 * side.layers
+    sides = [(side.layers, side.hidden_size) for side in (encoder, decoder)]
+    layers, units = max(sides, key=lambda side: side[0] * side[1] ** 2)
+    weights = layers * units**2
     if weights > WEIGHTS or weights * sentences > LARGEST:
         yield (
-            f"replicas at once would be slower than one after the other: with {side.layers} × {side.hidden_size} units "
+            f"replicas at once would be slower than one after the other: with {layers} × {units} units "
             f"units² · layers is {weights:,}, where they gain up to {WEIGHTS:,}, and {weights * sentences:,} times "
             f"data.batching.size={sentences}, where they gain up to {LARGEST:,}."
         )

@@ -30,7 +30,8 @@ def recurrence_of(cell: Cell) -> type[Recurrence] | None:
     """How the positions of a cell are computed for several replicas; None for a cell that cannot be stacked."""
     if isinstance(cell, RNN):
         return RNNRecurrence if cell.activate is torch.tanh else ReluRecurrence
-    return {LSTM: LSTMRecurrence, GRU: GRURecurrence}.get(type(cell))
+    kinds: dict[type[Cell], type[Recurrence]] = {LSTM: LSTMRecurrence, GRU: GRURecurrence}
+    return kinds.get(type(cell))
 
 
 class StackedCell(Cell):

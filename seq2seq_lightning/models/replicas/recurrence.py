@@ -25,7 +25,13 @@ class Recurrence:
 
     gates: ClassVar[int]
     kept: ClassVar[int] = 1  # states: hidden, cell
-    _free: ClassVar[dict[Any, list[Recurrence]]] = defaultdict(list)
+    _free: ClassVar[dict[Any, list[Any]]] = defaultdict(list)  # room that is used by nobody, by kind and shape
+
+    key: Any
+    time: int
+    weight: Tensor
+    turned: Tensor
+    bias: Tensor | None
 
     def __init__(self, time: int, replicas: int, rows: int, hidden: int, like: Tensor) -> None:
         self.capacity, self.like = time, like
@@ -54,7 +60,8 @@ class Recurrence:
         free = cls._free[key]
         if free and free[-1].capacity < time:
             free.clear()
-        done: Any = free.pop() if free else cls(max(time, 16), *start[0].shape, weight.new_empty(0))
+        replicas, rows, hidden = start[0].shape
+        done: Self = free.pop() if free else cls(max(time, 16), replicas, rows, hidden, weight.new_empty(0))
         done.key, done.time, done.weight, done.turned = key, time, weight, weight.transpose(1, 2)
         done.bias = None if bias is None else bias.unsqueeze(1)
         done.hidden_at[0].copy_(start[0])

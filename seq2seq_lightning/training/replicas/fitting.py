@@ -53,7 +53,7 @@ def fit_together(
     with quiet(), interruption.listening():
         trainer = _trainer(module, config, callbacks, folders[0], ReplicaCheckpointIO(module, saved))
         newest = None if begun is None else checkpoint_path(saved[0], begun)
-        trainer.fit(module, loader, ckpt_path=newest, weights_only=True)  # type: ignore[arg-type]
+        trainer.fit(module, loader, ckpt_path=newest, weights_only=True)
     for folder, (timings, windows) in zip(folders, measurements.of_each(), strict=True):
         average_checkpoints(folder / "checkpoints", checkpoint, "min")
         write_json_durably(folder / WINDOWS, windows)
