@@ -307,7 +307,7 @@ LINES = st.lists(
     ),
     max_size=6,
 )
-ANY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+ANY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 
 
 def given_lines(content: bytes) -> int:

@@ -27,12 +27,14 @@ def write_multi30k(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_g2p(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two words per split, in French."""
+    """Two words per split and language, other ones in each language."""
     contents = {}
     for part in sigmorphon2020_g2p.PARTS.values():
         (folder / part).mkdir(parents=True)
-        contents[f"fre_{part}.tsv"] = b"ab\ta b\nac\ta k\n"
-        (folder / part / f"fre_{part}.tsv").write_bytes(contents[f"fre_{part}.tsv"])
+        for language in sigmorphon2020_g2p.G2pLanguage.__members__:
+            name = f"{language}_{part}.tsv"
+            contents[name] = f"ab\ta b\n{language}\ta k\n".encode()
+            (folder / part / name).write_bytes(contents[name])
     monkeypatch.setattr(sigmorphon2020_g2p, "PUBLISHED", _known(contents, sigmorphon2020_g2p.PUBLISHED))
     return folder
 

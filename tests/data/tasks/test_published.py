@@ -53,7 +53,7 @@ def test_languages_and_version_choose_the_files(multi30k: Path):
 
 def test_words_and_their_pronunciation_are_read(g2p: Path):
     corpus = build_task(G2pConfig(folder=str(g2p))).read()
-    assert list(corpus.train) == corpus.val == corpus.test["test"] == [Pair.of("ab", "a b"), Pair.of("ac", "a k")]
+    assert list(corpus.train) == corpus.val == corpus.test["test"] == [Pair.of("ab", "a b"), Pair.of("fre", "a k")]
 
 
 @pytest.mark.parametrize("layout", ["flat", "repository", "packed"])
@@ -96,9 +96,10 @@ def test_other_files_are_refused_before_and_while_reading(multi30k: Path, conten
 
 
 def test_a_damaged_word_list_is_refused(g2p: Path):
-    (g2p / "dev" / "fre_dev.tsv").write_bytes(b"ab\ta b\nac\ta g\n")
+    (g2p / "dev" / "fre_dev.tsv").write_bytes(b"ab\ta b\nfre\ta g\n")
     with pytest.raises(DataError, match=r"fre_dev.tsv: another content .*for files of your own use `data=tsv`"):
         build_task(G2pConfig(folder=str(g2p))).identity()
+    (g2p / "train" / "geo_train.tsv").unlink()
     with pytest.raises(DataError, match=r"there is no \S+train/geo_train.tsv"):
         build_task(G2pConfig(folder=str(g2p), language=G2pLanguage.geo)).read()
 
