@@ -50,12 +50,15 @@ PLAIN: dict[str, Any] = {
 LAST_UPDATE = 28
 
 
-def job(runs: Path, workers: int = 0, devices: int = 1) -> Job:
-    """The fixture, to be run in this folder."""
+def job(runs: Path, workers: int = 0, devices: int = 1, cache: Path | None = None) -> Job:
+    """The fixture, to be run in this folder; cache: where its ids are kept, if not in memory."""
     plain = copy.deepcopy(PLAIN)
     plain["data"]["batching"]["workers"] = workers
     plain["trainer"]["devices"] = devices
-    return Job.of(Config.from_plain({**plain, "paths": {"runs": str(runs)}}), [])
+    plain["paths"] = {"runs": str(runs)}
+    if cache is not None:
+        plain["data"]["cache"], plain["paths"]["cache"] = "always", str(cache)
+    return Job.of(Config.from_plain(plain), [])
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,22 @@ def test_a_run_that_crashes_after_training_has_the_same_bits(
     figures.add(f"`{point}`", "0", 1, CRASHES, CRASHES, CRASHES)
 
 
+@pytest.mark.very_slow
+@pytest.mark.parametrize("point", ["encoded before", "encoded during", "encoded after"])
+def test_a_run_that_crashes_while_it_fills_the_cache_has_the_same_bits(
+    point: str, zygote: Zygote, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    disturbed = job(tmp_path / "runs", cache=cache)
+    for crash in range(CRASHES):
+        assert zygote.run(disturbed, crash_at=f"{point}:1").statuses == [-signal.SIGKILL]
+        if point == "encoded after" and crash < CRASHES - 1:
+            shutil.rmtree(cache)  # what is there is used, and not made again
+    assert continued(zygote, disturbed, undisturbed)
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == 1  # what the kills left behind is gone
+    figures.add(f"`{point}` (the cache of ids)", "0", 1, CRASHES, 1, 1)
+
+
 def disturb_at_random(
     zygote: Zygote, undisturbed: Undisturbed, tmp_path: Path, number: signal.Signals, wanted: int, **how: int
 ) -> int:
