@@ -23,13 +23,13 @@ from seq2seq_lightning.training.objectives.maximum_likelihood import MaximumLike
 from seq2seq_lightning.training.optimizers import AdamConfig, AdamWConfig, SGDConfig
 from seq2seq_lightning.training.settings import CSVLoggerConfig, NoLoggerConfig
 
-CELLS = (LSTMConfig, GRUConfig, RNNConfig)
+CELLS: dict[type, int] = {LSTMConfig: 4, GRUConfig: 3, RNNConfig: 1}  # each with its gates
 ATTENTIONS = (AdditiveAttentionConfig, DotAttentionConfig, GeneralAttentionConfig, ScaledDotAttentionConfig)
 OPTIMIZERS = (AdamConfig, AdamWConfig, SGDConfig)
 # What replicas gain by is the overhead of operations. Beyond these sizes an update is products and the reading of
 # weights, which company makes no cheaper; docs/replicas.md has the measurements.
-WEIGHTS = 70_000  # units² · layers of a side
-LARGEST = 160_000  # the same · sentences of an update
+WEIGHTS = 280_000  # units² · layers · gates of a side
+LARGEST = 640_000  # the same · sentences of an update
 ALONE = "Leave replicas out, so that each seed is trained by itself"
 
 
@@ -127,13 +127,13 @@ def _of_surroundings(config: Config) -> Iterator[str]:
 
 
 def _of_speed(config: Config) -> Iterator[str]:
-    encoder, decoder, sentences = config.model.encoder, config.model.decoder, config.data.batching.size
-    sides = [(side.layers, side.hidden_size) for side in (encoder, decoder)]
-    layers, units = max(sides, key=lambda side: side[0] * side[1] ** 2)
-    weights = layers * units**2
+    model, sentences = config.model.completed(), config.data.batching.size
+    sides = [(side.layers, side.hidden_size, CELLS.get(type(side.cell), 0)) for side in (model.encoder, model.decoder)]
+    layers, units, gates = max(sides, key=lambda side: side[0] * side[1] ** 2 * side[2])
+    weights = layers * units**2 * gates
     if weights > WEIGHTS or weights * sentences > LARGEST:
         yield (
             f"replicas at once would be slower than one after the other: with {layers} × {units} units "
-            f"units² · layers is {weights:,}, where they gain up to {WEIGHTS:,}, and {weights * sentences:,} times "
-            f"data.batching.size={sentences}, where they gain up to {LARGEST:,}."
+            f"units² · layers · gates is {weights:,}, where they gain up to {WEIGHTS:,}, and {weights * sentences:,} "
+            f"times data.batching.size={sentences}, where they gain up to {LARGEST:,}."
         )

@@ -73,12 +73,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"logger": {"name": "wandb"}}, "logger=wandb follows one training per process."),
     ({"data": {"name": "scan", "batching": {"size": 1, "workers": 1}}}, "data.batching.workers=1 has no form"),
     (
-        {"model": encoder(hidden_size=200, layers=2) | {"bridge": {"name": "dense"}}},
-        "with 2 × 200 units units² · layers is 80,000, where they gain up to 70,000",
+        {"model": encoder(hidden_size=200, layers=2) | {"bridge": {"name": "dense"}, "cell": {"name": "lstm"}}},
+        "with 2 × 200 units units² · layers · gates is 320,000, where they gain up to 280,000",
     ),
     (
-        {"model": encoder(hidden_size=100) | {"bridge": {"name": "dense"}}, "data": {"batching": {"size": 17}}},
-        "and 170,000 times data.batching.size=17, where they gain up to 160,000.",
+        {
+            "model": encoder(hidden_size=100) | {"bridge": {"name": "dense"}, "cell": {"name": "lstm"}},
+            "data": {"batching": {"size": 17}},
+        },
+        "and 680,000 times data.batching.size=17, where they gain up to 640,000.",
     ),
     (
         {"data": {"batching": {"size": 100, "unit": "tokens"}}},

@@ -5,7 +5,8 @@ The job that leads is launched with the seeds of the others as one more override
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,27 +21,34 @@ from seq2seq_lightning.replica_rules import replica_problems
 def accompany(grids: Sequence[Grid], jobs: Sequence[Job], count: int) -> list[Grid]:
     """Of those that train, up to so many that differ in their seeds alone together, in the order of the first.
 
-    Raises ConfigurationError where some that would be together cannot be.
+    Those that cannot be, or would not gain, stay alone, and the reason is told. Raises ConfigurationError where that
+    holds for all.
     """
     if count == 1:
         return list(grids)
     groups: dict[str, list[Grid]] = {}
     for grid in grids:
         groups.setdefault(_but_for_seed(grid.job), []).append(grid)
-    parts = [group[begin : begin + count] for group in groups.values() for begin in range(0, len(group), count)]
-    refuse([part[0].job for part in parts if len(part) > 1])
-    return [_joined(part, jobs) for part in parts]
+    reasons = {key: _reasons(group[0].job) for key, group in groups.items() if len(group) > 1}
+    told = "\n".join(reason for its in reasons.values() for reason in its)
+    if reasons and all(reasons.values()):
+        raise ConfigurationError(told)
+    if told:
+        print(f"{told}\nThese seeds are trained one by one.", file=sys.stderr)
+    alone = {key for key, its in reasons.items() if its}
+    found = [each for key, group in groups.items() for each in (group if key in alone else _parts(group, jobs, count))]
+    place = {grid.numbers[0]: index for index, grid in enumerate(grids)}
+    return sorted(found, key=lambda grid: place[grid.numbers[0]])  # evenly over rows, as they came
 
 
-def refuse(jobs: Iterable[Job]) -> None:
-    """Raise ConfigurationError with every reason for which seeds of these jobs cannot be trained at once."""
-    problems = [
-        f"replicas: {' '.join(job.overrides) or job.folder.name}: {problem}"
-        for job in jobs
-        for problem in replica_problems(Config.from_plain(job.config))
-    ]
-    if problems:
-        raise ConfigurationError("\n".join(problems))
+def _reasons(job: Job) -> list[str]:
+    """Why seeds of this job cannot be trained at once, or would not gain."""
+    problems = replica_problems(Config.from_plain(job.config))
+    return [f"replicas: {' '.join(job.overrides) or job.folder.name}: {problem}" for problem in problems]
+
+
+def _parts(group: Sequence[Grid], jobs: Sequence[Job], count: int) -> list[Grid]:
+    return [_joined(group[begin : begin + count], jobs) for begin in range(0, len(group), count)]
 
 
 def take_seeds(plain: dict[str, Any], overrides: Sequence[str]) -> tuple[list[int], list[str]]:

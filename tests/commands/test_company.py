@@ -37,8 +37,8 @@ def test_seeds_of_a_row_go_together_as_many_as_asked_for() -> None:
     found = together(jobs, 3)
     assert [(grid.numbers, grid.seeds) for grid in found] == [
         ((0, 2, 4), (2, 3)),
-        ((6, 8), (5,)),
         ((1, 3, 5), (2, 3)),
+        ((6, 8), (5,)),
         ((7, 9), (5,)),
     ]
     assert found[0].launched([[f"seed={job.config['seed']}"] for job in jobs]) == ["seed=1", "+replicas=[2,3]"]
@@ -63,6 +63,15 @@ def test_what_cannot_go_together_is_refused_before_anything_starts() -> None:
     with pytest.raises(ConfigurationError, match=r"^replicas: seed=1: optimizer\.ema=0\.5 has no form for replicas"):
         together(jobs, 2)
     assert len(together(jobs[:1], 2)) == 1  # alone it may
+
+
+def test_what_gains_nothing_stays_alone_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    ema = {"optimizer": {"name": "adam", "ema": 0.5}}
+    jobs = [job_of(1), job_of(1, **ema), job_of(2), job_of(2, **ema)]
+    assert [(grid.numbers, grid.seeds) for grid in together(jobs, 2)] == [((0, 2), (2,)), ((1,), ()), ((3,), ())]
+    told = capsys.readouterr().err
+    assert told.startswith("replicas: seed=1: optimizer.ema=0.5 has no form for replicas. Leave replicas out, so")
+    assert told.endswith("These seeds are trained one by one.\n")
 
 
 def test_the_others_are_jobs_of_their_own(tmp_path: Path) -> None:
