@@ -43,5 +43,5 @@ def _fitting(source_lengths: Lengths, label_lengths: Lengths, size: int) -> int:
 
 def _bounds(source_lengths: Lengths, same_source_length: bool) -> Starts:
     """Where stretches that batches may not cross begin, and the end: each source length is one, or all are."""
-    changes = np.flatnonzero(source_lengths[1:] != source_lengths[:-1]) + 1 if same_source_length else []
-    return np.concatenate([[0], changes, [len(source_lengths)]]).astype(np.int64)
+    inside = np.flatnonzero(source_lengths[1:] != source_lengths[:-1]) + 1 if same_source_length else np.empty(0, int)
+    return np.concatenate([[0], inside, [len(source_lengths)]]).astype(np.int64)

@@ -56,7 +56,7 @@ def describe(
     """Walk every split and plan the first epoch."""
     train = encode_split(corpus.train, source, target)
     splits = {"train": _split(corpus.train, train, source, target)}
-    others: dict[str, Pairs] = ({"val": corpus.val} if corpus.val else {}) | dict(corpus.test)
+    others = ({"val": corpus.val} if corpus.val else {}) | corpus.test
     for name, pairs in others.items():
         splits[name] = _split(pairs, encode_split(pairs, source, target), source, target)
     lengths = train.source_lengths, train.label_lengths(target.config.eos)
