@@ -167,9 +167,11 @@ def disturb_at_random(
     hit = runs = 0
     while hit < wanted:
         disturbed = job(tmp_path / f"{number.name}-{runs}", **how)
+        hit_before = hit
         while hit < wanted:
             ended = zygote.run(disturbed, signal=int(number), after=draw.uniform(0.0, 1.1 * seconds))
             if set(ended.statuses) == {0}:
+                seconds = ended.seconds if hit == hit_before else seconds  # machines are not equally busy all the time
                 break
             assert set(ended.statuses) == {status}, ended.log
             if number is signal.SIGTERM:
