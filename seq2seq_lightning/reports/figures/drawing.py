@@ -31,6 +31,8 @@ SETTINGS: dict[Any, Any] = {
     "text.parse_math": False,
     "font.family": "DejaVu Sans",
     "font.size": 9,
+    "figure.facecolor": "none",  # the page's, light or dark
+    "axes.facecolor": "none",
     "axes.edgecolor": GRID,
     "axes.labelcolor": INK,
     "axes.spines.top": False,
