@@ -55,7 +55,8 @@ def refuse_idle_axes(keys: Iterable[str]) -> None:
     keys = list(keys)
     if not keys:
         raise ConfigurationError(
-            "hydra/sweeper=optuna was given no range to search. Add one, such as 'optimizer.learning_rate=interval(0.0001,0.01)'."
+            "hydra/sweeper=optuna was given no range to search. Add one, such as "
+            "'optimizer.learning_rate=interval(0.0001,0.01)'."
         )
     for key in keys:
         first = key.lstrip("+~").split("@")[0].split(".")[0].split("/")[0]
