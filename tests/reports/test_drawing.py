@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from seq2seq_lightning.reports.figures.drawing import Line, Panel, Style, draw, thinned
 
 
@@ -15,4 +17,4 @@ def test_long_lines_are_thinned_evenly_between_their_ends() -> None:
     assert thinned(5, 10) == [0, 1, 2, 3, 4]
     places = thinned(1000, 50)
     assert (len(places), places[0], places[-1]) == (50, 0, 999)
-    assert {later - earlier for earlier, later in zip(places, places[1:], strict=False)} <= {20, 21}
+    assert {later - earlier for earlier, later in pairwise(places)} <= {20, 21}
