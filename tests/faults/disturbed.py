@@ -46,6 +46,7 @@ PLAIN: dict[str, Any] = {
     "validation": {"every": 7, "patience": 3, "min_delta": 101.0, "monitor": "val/exact_match"},
     "trainer": {"max_steps": 60, "threads": 1, "accelerator": "cpu", "log_every": 1, "accumulate": 2},
     "checkpoint": {"every": 4, "keep": 2, "average": 2, "after_scoring": "keep_all"},
+    "decoding": {"name": "greedy", "min_length": 3},  # so early it would write nothing
 }
 LAST_UPDATE = 28
 

@@ -32,7 +32,11 @@ POINTS = [
     *(f"validation {moment}" for moment in ("begin", "batch", "end")),
 ]
 LATE_POINTS = [  # those that come once, after training has ended
-    *(f"{kind} {moment}" for kind in ("average", "windows", "fitted", "hypotheses", "scores") for moment in WRITES),
+    *(
+        f"{kind} {moment}"
+        for kind in ("average", "windows", "fitted", "hypotheses", "attention", "scores")
+        for moment in WRITES
+    ),
     *(f"scoring {moment}" for moment in ("begin", "batch")),
 ]
 CRASHES = 5  # at least so many at each point
