@@ -81,7 +81,7 @@ def _write(
     if evaluation.quality is not None:
         write_json_durably(folder / QUALITY, evaluation.quality.to_plain())
     if decoding == config.decoding:
-        _track(config, name, pairs, evaluation, attention)
+        _track(config, scores, pairs, evaluation, attention)
 
 
 def _raise(failures: list[tuple[DecodingConfig, str, Exception]]) -> NoReturn:
@@ -188,10 +188,10 @@ def _rows(pairs: list[Pair], evaluation: Evaluation, trained: Trained) -> Iterab
 
 
 def _track(
-    config: Config, name: str, pairs: list[Pair], evaluation: Evaluation, attention: list[dict[str, Any]]
+    config: Config, found: Scores, pairs: list[Pair], evaluation: Evaluation, attention: list[dict[str, Any]]
 ) -> None:
     """Final scores, samples and attention for the tracker, if a tracked run is open."""
-    scores = {f"{name}/{metric}": each.value for metric, each in evaluation.scores.items()}
+    scores = {f"{found.test_set}/{metric}": each.value for metric, each in found.scores.items()}
     count = getattr(config.logger, "samples", 0)
     samples = [(pair.source, pair.target, text) for pair, text in zip(pairs[:count], evaluation.texts, strict=False)]
-    log_scores(name, scores, samples, attention if getattr(config.logger, "attention", False) else [])
+    log_scores(found.test_set, scores, samples, attention if getattr(config.logger, "attention", False) else [])

@@ -243,6 +243,7 @@ def test_every_setting_is_on_one_side_or_the_other() -> None:
     sections = {key.split("__")[0] for key in [*SAME, *OTHER]}
     elsewhere = {
         "init_from",  # decides, by a file: tests/training/test_initial_weights.py
+        "extend",  # decides, by a run: tests/training/test_extending.py
         "debug",  # is never a run: tests/test_debugging.py
     }
     assert sections | elsewhere == set(Config().to_plain())

@@ -59,7 +59,7 @@ THIRD_PARTY = {
     "optuna": "hydra_plugins",
     "sentencepiece": "text",
     "tqdm": "commands scoring text",
-    "numpy": "commands data decoding metrics.counts metrics.pairwise reports training",
+    "numpy": "commands data decoding metrics.counts metrics.pairwise metrics.significance reports training",
     "torch": "commands recording throughput trained training "
     "data models losses teacher_forcing decoding randomness aligned",
 }

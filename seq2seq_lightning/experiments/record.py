@@ -44,7 +44,7 @@ class Record:
     threads: int | None = None
     parameters: int | None = None
     data: dict[str, Any] = field(default_factory=dict)  # hashes, sizes, skips
-    initial_weights: dict[str, Any] = field(default_factory=dict)  # init_from: which checkpoint, by its content; extend: which run
+    initial_weights: dict[str, Any] = field(default_factory=dict)  # which checkpoint init_from, which run extend names
     embeddings: dict[str, Any] = field(default_factory=dict)  # by side: the file of vectors, and the words it has
     mechanism: str | None = None  # how own tokens were found: stepwise | parallel, whichever `auto` took
     timings: dict[str, Any] = field(default_factory=dict)  # train_seconds, tokens_per_second, padding_share, …

@@ -13,13 +13,13 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from seq2seq_lightning import __version__
 from seq2seq_lightning.experiments.ablation_config import AblationConfig
 from seq2seq_lightning.experiments.files import write_text_durably
 from seq2seq_lightning.experiments.ledger import TrialResult
@@ -65,7 +65,7 @@ def html(made: Page, drawn: Sequence[Figure], folder: Path, samples: Table | Non
         page=made,
         figures=drawn,
         samples=samples,
-        version=__version__,
+        version=version("seq2seq-lightning"),
         policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'",
         script=Markup(script),

@@ -105,7 +105,7 @@ MISTAKES = {
     "train debug=overfitt": ["'overfitt'", "expected one of [overfit, one_batch]"],
     "train init_from=nowhere": ["init_from=nowhere is neither a checkpoint nor the directory of a run"],
     "train -m init_from=null,nowhere": ["init_from=nowhere: init_from=nowhere is neither"],
-    "train experiment=scan": ["'experiment/scan'", "scan_primitives"],
+    "train experiment=nothing": ["'experiment/nothing'", "scan_primitives"],
     "train trainer.precision=16 checkpoint.keep=0": ["trainer.precision is '16'", "checkpoint.keep is 0"],
     "train -m model/cell=lstm,lstmm": ["Did you mean 'lstm'?"],
     "train -m model.encoder.layers=1,0": ["model.encoder.layers=0: `model.encoder.layers=0` must be at least 1."],

@@ -48,7 +48,7 @@ class Seen(_Watcher):
 
 
 def end(job: Job, monkeypatch: pytest.MonkeyPatch, failure: JobFailed | None = None) -> None:
-    def run(_: Job) -> None:
+    def run(*_: object) -> None:
         if failure is not None:
             raise failure
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import wandb
 
-from seq2seq_lightning.training import loggers
+from seq2seq_lightning.training.settings import WandbLoggerConfig
+from seq2seq_lightning.training.tracking import wandb_mode
 
 
 @pytest.mark.parametrize("key", [None, "netrc", "environment"])
@@ -24,9 +25,9 @@ def test_a_key_is_found_without_a_word_and_without_the_network(
     if key == "environment":
         monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     try:
-        assert loggers._has_key() is (key is not None)
+        assert wandb_mode(WandbLoggerConfig()) == ("online" if key else "offline")
         monkeypatch.setenv("WANDB_MODE", "offline")
-        assert not loggers._has_key()
+        assert wandb_mode(WandbLoggerConfig()) == "offline"
     finally:
         wandb.teardown()
     assert capfd.readouterr().err == ""
