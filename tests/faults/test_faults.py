@@ -81,6 +81,7 @@ def continued(zygote: Zygote, disturbed: Job, undisturbed: Undisturbed) -> bool:
     return not found
 
 
+@pytest.mark.slow
 def test_the_undisturbed_run_comes_to_every_point(undisturbed: Undisturbed) -> None:
     made, ended = undisturbed()
     assert set(ended.hits) == {*POINTS, *LATE_POINTS}

@@ -31,7 +31,7 @@ PLAIN: dict[str, Any] = {
         "decoder": {"embedding_size": 6, "hidden_size": 8},
     },
     "validation": {"every": 4, "metrics": ["bleu"], "monitor": "val/bleu"},
-    "decoding": {"name": "greedy", "min_length": 3},  # outputs are not empty, so that there is attention to look at
+    "decoding": {"name": "greedy", "min_length": 3, "max_length": 8},  # so that there is attention to look at
     "trainer": {"max_steps": 8, "accelerator": "cpu", "log_every": 2},
 }
 
