@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import groupby
+from random import Random
 
-import sentencepiece
-
+from seq2seq_lightning.text.chance import drawn_cut, merged_by_chance
 from seq2seq_lightning.text.piece_models import load_model, read_model_file, train_model
 from seq2seq_lightning.text.pieces_config import BLANK, PiecesConfig
 from seq2seq_lightning.text.tokenizers import Learnt, LearntTokenizer, TokenizerConfig
-
-_SEEDS = (1 << 32) - 1  # sentencepiece takes less than this: the largest one means a seed of its own choice
 
 
 class PiecesTokenizer(LearntTokenizer):
@@ -35,7 +33,11 @@ class PiecesTokenizer(LearntTokenizer):
         probe = self.model.normalize("a")
         self._begins, self._ends = probe.startswith(BLANK), probe.endswith(BLANK)
         chance = getattr(config, config.chance)
-        self._alpha = 0.0 if chance is None else float(chance)
+        self._chance, self._by_merges = 0.0 if chance is None else float(chance), config.kind == "bpe"
+        self._whole = self._bytes | {symbol.replace(" ", BLANK) for symbol in config.symbols}
+        own = (i for i in pieces if not (self.model.is_control(i) or self.model.is_unknown(i) or self.model.is_byte(i)))
+        self._scores = {self.model.id_to_piece(i): self.model.get_score(i) for i in own}
+        self._longest = max(map(len, self._scores))
 
     @classmethod
     def learn(cls, config: TokenizerConfig, texts: Iterable[str]) -> Learnt:
@@ -59,9 +61,29 @@ class PiecesTokenizer(LearntTokenizer):
         return self.model.encode(text, out_type=str)
 
     def tokenize_by_chance(self, text: str, seed: int) -> list[str]:
-        """Pieces with merges dropped (bpe), or a cut drawn among all (unigram)."""
-        sentencepiece.set_random_generator_seed(seed % _SEEDS)
-        return self.model.encode(text, out_type=str, enable_sampling=True, nbest_size=-1, alpha=self._alpha)
+        """Pieces with merges dropped (bpe), or a cut drawn among all (unigram), word by word."""
+        chance = Random(seed)
+        return [piece for word in self._words(self.tokenize(text)) for piece in self._cut(word, chance)]
+
+    def _words(self, pieces: Iterable[str]) -> Iterator[list[str]]:
+        """The pieces of each word: no piece that is learnt goes beyond one."""
+        word: list[str] = []
+        for piece in pieces:
+            if word and (word[-1].endswith(BLANK) if self._ends else piece.startswith(BLANK)):
+                yield word
+                word = []
+            word.append(piece)
+        if word:
+            yield word
+
+    def _cut(self, word: list[str], chance: Random) -> list[str]:
+        """Another cut of a word; one with bytes, unknown characters or symbols of the user's stays as it is."""
+        text = "".join(word)
+        if not all(character in self._scores for character in text) or not self._whole.isdisjoint(word):
+            return word
+        if self._by_merges:
+            return merged_by_chance(text, self._scores, self._chance, chance)
+        return drawn_cut(text, self._scores, self._chance, self._longest, chance)
 
     def detokenize(self, tokens: Sequence[str]) -> str:
         """Pieces joined, bytes read as characters, marks as blanks."""
