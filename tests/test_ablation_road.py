@@ -103,7 +103,9 @@ def test_the_trials_can_be_listed_and_counted(ablated: Ablated) -> None:
 
 def test_the_report_makes_the_table_again_from_records(ablated: Ablated) -> None:
     ended = seq2seq("report", "runs/tiny", folder=ablated.folder)
-    assert ended.out.strip() in ablated.first.out
+    table, _, written = ended.out.partition("written: ")
+    assert table.strip() in ablated.first.out
+    assert written.strip() == "runs/tiny/report.html"
 
 
 def test_runs_are_listed(ablated: Ablated) -> None:

@@ -255,6 +255,7 @@ def test_a_job_that_is_killed_stops_no_other_and_continues_when_repeated(tmp_pat
     assert_same_run(victim, again(victim, tmp_path / "alone"))
 
 
+@pytest.mark.very_slow
 def test_jobs_of_a_sweep_share_the_cores(tmp_path: Path) -> None:
     """Without a number of threads two jobs at once get half of the cores each, at least one."""
     small = [each for each in SMALL if not each.startswith("trainer.threads")]

@@ -167,6 +167,7 @@ def _decodings(run_dir: Path, alpha: float) -> list[tuple[int, Path]]:
     return [(plain["beam_width"], path) for plain, path in found if plain.get("alpha") == alpha]
 
 
+@pytest.mark.very_slow
 def test_an_ensemble_of_a_run_and_its_copy_is_that_run(road: Road) -> None:
     copy = road.folder / "copy"
     shutil.copytree(road.run_dir, copy)

@@ -116,7 +116,7 @@ def test_the_same_command_completes_what_was_killed(
     assert "waiting" not in ended.err or words != "seq2seq_lightning.worker"  # a killed worker leaves nobody at work
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_two_commands_share_a_sweep_of_which_one_is_killed(tmp_path: Path) -> None:
     """Both pass over what the other is at; what the killed one leaves is completed by the other."""
     arguments = ["-m", *TRIALS, "trainer.max_steps=20", "seed=1,2"]

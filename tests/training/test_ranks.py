@@ -41,7 +41,7 @@ def test_alone_a_process_decides_for_itself(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("wanted", [True, pytest.param(False, marks=pytest.mark.very_slow)])
 def test_the_first_rank_decides_for_all(wanted: bool, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     if wanted:

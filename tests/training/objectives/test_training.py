@@ -99,7 +99,7 @@ def test_what_it_watches_is_logged(name, tmp_path):
     assert {key for step, key in history if step in (1, 3) and key.startswith("train/")} == set()
 
 
-@pytest.mark.parametrize("name", ["minimum_risk", "professor_forcing"])
+@pytest.mark.parametrize("name", [pytest.param("minimum_risk", marks=pytest.mark.very_slow), "professor_forcing"])
 def test_two_devices_have_the_numbers_of_one(name, tmp_path):
     options = {"minimum_risk": ["objective.samples=3"], "professor_forcing": ["objective.discriminator.felt_above=-1"]}
     settings = [*SMALL, f"objective={name}", *options[name], "trainer.precision=64-true", "trainer.max_steps=12"]
