@@ -21,9 +21,10 @@ from seq2seq_lightning.reports.tables import page
 try:
     with warnings.catch_warnings():  # of the library's own use of pydantic
         warnings.simplefilter("ignore", DeprecationWarning)
-        import wandb_workspaces.reports.v2 as workspaces
+        import wandb_workspaces.reports.v2 as installed
+    workspaces: Any = installed
 except ModuleNotFoundError:
-    workspaces = None  # type: ignore[assignment]
+    workspaces = None
 
 LONGEST_TITLE = 128  # letters; W&B takes no more
 PER_ROW = 3  # panels; a row of the grid is 24 units wide
