@@ -18,7 +18,7 @@ from seq2seq_lightning.crash_points import crash_point
 from seq2seq_lightning.data.example import EncodedSplit, Pairs, Stream, encode_split
 from seq2seq_lightning.data.stored_split import FORMAT, Codecs, DamagedCache, open_split, write_split
 from seq2seq_lightning.errors import DataError
-from seq2seq_lightning.experiments.files import is_locked, lock
+from seq2seq_lightning.experiments.files import is_locked, lock, sync_folder
 from seq2seq_lightning.experiments.fingerprint import fingerprint
 
 LEAST = 100_000  # pairs from files from which on `auto` uses the cache: fewer are encoded in seconds
@@ -108,7 +108,7 @@ class Cache:
                 found.rename(self.folder / f".{found.name}.damaged.{secrets.token_hex(4)}")
             crash_point("encoded during")
             temporary.rename(found)
-            _sync(self.folder)
+            sync_folder(self.folder)
             crash_point("encoded after")
         finally:
             for rest in self.folder.glob(f".{found.name}.*"):
@@ -135,14 +135,6 @@ def _feed(digest: hashlib._Hash, value: object) -> None:
     else:
         content = value if isinstance(value, bytes) else repr(value).encode()
         digest.update(f"{type(value).__name__} {len(content)}:".encode() + content)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _tell(message: str) -> None:

@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         crash_points.writing(path, "written")
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         crash_points.writing(path, "after")
     except OSError as error:
         raise DataError(_write_problem(path, error)) from error
@@ -185,7 +185,8 @@ def _mend_last_line(file: BinaryIO) -> None:
         file.write(b"\n")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put on disk which files a folder has."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

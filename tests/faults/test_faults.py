@@ -190,20 +190,22 @@ def disturb_at_random(
 
 @pytest.mark.very_slow
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_run_that_is_killed_at_random_moments_has_the_same_bits(
-    workers: int, zygote: Zygote, undisturbed: Undisturbed, tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "wanted", "ending"), [(signal.SIGKILL, 25, ""), (signal.SIGTERM, 10, ": status 143")]
+)
+def test_a_run_that_is_ended_at_random_moments_has_the_same_bits(
+    number: signal.Signals,
+    wanted: int,
+    ending: str,
+    workers: int,
+    zygote: Zygote,
+    undisturbed: Undisturbed,
+    tmp_path: Path,
 ) -> None:
-    runs = disturb_at_random(zygote, undisturbed, tmp_path, signal.SIGKILL, 25, workers=workers)
-    figures.add(f"SIGKILL at random moments, {workers} workers", str(workers), 1, 25, runs, runs)
-
-
-@pytest.mark.very_slow
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_run_that_is_terminated_says_so_and_has_the_same_bits(
-    workers: int, zygote: Zygote, undisturbed: Undisturbed, tmp_path: Path
-) -> None:
-    runs = disturb_at_random(zygote, undisturbed, tmp_path, signal.SIGTERM, 10, workers=workers)
-    figures.add(f"SIGTERM at random moments, {workers} workers: status 143", str(workers), 1, 10, runs, runs)
+    runs = disturb_at_random(zygote, undisturbed, tmp_path, number, wanted, workers=workers)
+    assert runs > 0
+    scenario = f"{number.name} at random moments, {workers} workers{ending}"
+    figures.add(scenario, str(workers), 1, wanted, runs, runs)
 
 
 @pytest.mark.very_slow
@@ -212,6 +214,7 @@ def test_two_devices_that_are_ended_at_random_moments_have_the_same_bits(
     number: signal.Signals, wanted: int, zygote: Zygote, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     runs = disturb_at_random(zygote, undisturbed, tmp_path, number, wanted, devices=2)
+    assert runs > 0
     figures.add(f"{number.name} of both ranks at random moments", "0", 2, wanted, runs, runs)
 
 
