@@ -5,7 +5,8 @@
 Each job is a process that sleeps and leaves a finished record, started, claimed, waited for and looked up as a training
 is. Reported per trial: wall time beyond the sleep and the start of that process (timed alone before), and the CPU time
 of the sweep's own process, which other work on the machine hardly changes. An operation that looked at all other trials
-would show as a growth with their number.
+would show as a growth with their number, and from the first fifty trials of a sweep to its last fifty; between their
+starts only what a launched trial costs is counted, without the check of all jobs before the first.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from seq2seq_lightning.commands import processes, train
 from seq2seq_lightning.experiments.record import Record, write_record
 from seq2seq_lightning.job import Job
 
+FEW = 50  # trials of which the first and the last of a sweep are set beside each other
+
 
 def main() -> None:
     """Run the sweeps and print what each trial cost."""
@@ -45,7 +48,8 @@ def measured(trials: int, seconds: float) -> dict[str, float | int | str]:
         write_record(
             record, Record("completed", "bench", "0" * 12, 1, {}, 1, timings={"best_score": 1.0}, data={"sizes": {}})
         )
-        processes._command = lambda job: _sleeping(job, seconds, record / "record.json")  # type: ignore[assignment]
+        starts: list[float] = []
+        processes._command = lambda job: _sleeping(job, seconds, record / "record.json", starts)  # type: ignore[assignment]
         start = _time_to_start(record / "record.json")
         words = ["-m", "name=bench", f"paths.runs={folder}", f"seed=range({trials})"]
         wall, cpu = _run(words)
@@ -57,15 +61,23 @@ def measured(trials: int, seconds: float) -> dict[str, float | int | str]:
         "seconds_each": seconds,
         "start_seconds": round(start, 3),
         "wall_overhead_per_trial": round(wall / trials - seconds - start, 3),
+        "overhead_of_the_first_50": round(_between(starts[: FEW + 1]) - seconds - start, 3),
+        "overhead_of_the_last_50": round(_between(starts[-FEW - 1 :]) - seconds - start, 3),
         "cpu_per_trial": round(cpu / trials, 3),
         "finished_before_per_trial": round(again / trials, 3),
     }
 
 
-def _sleeping(job: Job, seconds: float, record: Path) -> list[str]:
+def _sleeping(job: Job, seconds: float, record: Path, starts: list[float]) -> list[str]:
+    starts.append(time.perf_counter())
     job.write()
     target = shlex.quote(str(job.folder / "record.json"))
     return ["/bin/sh", "-c", f"sleep {seconds}; cp {shlex.quote(str(record))} {target}"]
+
+
+def _between(starts: list[float]) -> float:
+    """The mean time from the start of one trial to that of the next."""
+    return (starts[-1] - starts[0]) / max(1, len(starts) - 1)
 
 
 def _time_to_start(record: Path) -> float:
