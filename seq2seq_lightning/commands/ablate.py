@@ -147,8 +147,9 @@ def _conclude(config: AblateConfig, trials: list[Trial], entries: dict[str, Entr
             return
     folder = Path(config.paths.runs) / config.ablation.name
     _write_plan(folder, config, entries)
-    show(write_table(folder, config.ablation, results))
-    write_report(folder, config.ablation, results)
+    made = write_table(folder, config.ablation, results)
+    show(made)
+    write_report(folder, config.ablation, results, made)
     print(f"written: {folder / 'table.md'} (also .tex, .csv, report.html; runs.csv)")
     if config.export and config.committed:
         _export(config, trials, entries, results)
@@ -187,8 +188,8 @@ def _export(config: AblateConfig, trials: list[Trial], entries: dict[str, Entry]
             export(run, folder)
     _write_plan(folder, config, entries)
     exported = collect(trials, entries, [Path(str(config.committed))])
-    write_table(folder, config.ablation, exported)
-    write_report(folder, config.ablation, exported, read_evidence(config.ablation, results))
+    made = write_table(folder, config.ablation, exported)
+    write_report(folder, config.ablation, exported, made, read_evidence(config.ablation, results))
     print(f"exported: {folder}")
 
 

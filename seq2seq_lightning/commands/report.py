@@ -21,8 +21,9 @@ def report(folder: Path, roots: list[Path]) -> None:
     """Read `ablation.json` and `trials.json` in the folder, look the runs up under the roots, print and write."""
     config = from_plain(AblationConfig, read_json(folder / "ablation.json"), {})
     results = collect(expand(config), read_trials(folder), roots)
-    show(write_table(folder, config, results))
-    print(f"written: {write_report(folder, config, results)}")
+    made = write_table(folder, config, results)
+    show(made)
+    print(f"written: {write_report(folder, config, results, made)}")
 
 
 def main() -> None:

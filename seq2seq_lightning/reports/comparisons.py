@@ -25,7 +25,7 @@ from seq2seq_lightning.experiments.scores import HYPOTHESES_NAME, Score, Scores
 from seq2seq_lightning.metrics.scores import MetricsConfig
 from seq2seq_lightning.metrics.significance import TESTED, PairedKind, paired_test
 from seq2seq_lightning.reports.frame import score
-from seq2seq_lightning.reports.statistics import Interval, holm, matched_interval, matched_p, more_seeds
+from seq2seq_lightning.reports.statistics import Interval, holm, matched_interval, matched_p, measured, more_seeds
 from seq2seq_lightning.structure import from_plain
 
 SEED_TESTS = {
@@ -83,11 +83,7 @@ def comparison_frame(found: Sequence[Comparison]) -> pd.DataFrame:
             {
                 "first": str(each.first),
                 "second": str(each.second),
-                "test_set": each.test_set,
-                "metric": each.metric,
-                "difference": each.difference,
-                "low": each.interval.low if each.interval else None,
-                "high": each.interval.high if each.interval else None,
+                **measured(each.test_set, each.metric, "difference", each.difference, each.interval),
                 "test": each.test,
                 "p": each.p,
                 "p_holm": each.corrected,

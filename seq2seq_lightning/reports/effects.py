@@ -18,7 +18,7 @@ from seq2seq_lightning.experiments.ablation import text
 from seq2seq_lightning.experiments.ablation_config import AblationConfig, Design, columns
 from seq2seq_lightning.experiments.ledger import TrialResult
 from seq2seq_lightning.reports.frame import score
-from seq2seq_lightning.reports.statistics import Interval, matched_interval, summarise
+from seq2seq_lightning.reports.statistics import Interval, matched_interval, measured, summarise
 
 ROW, DECODING = "row", "decoding"
 
@@ -66,11 +66,7 @@ def effect_frame(found: Sequence[Effect]) -> pd.DataFrame:
             {
                 "factor": each.factor,
                 "level": text(each.level),
-                "test_set": each.test_set,
-                "metric": each.metric,
-                "effect": each.effect,
-                "low": each.interval.low if each.interval else None,
-                "high": each.interval.high if each.interval else None,
+                **measured(each.test_set, each.metric, "effect", each.effect, each.interval),
                 "over": each.over,
             }
             for each in found

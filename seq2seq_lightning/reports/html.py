@@ -33,13 +33,20 @@ DASH_ARRAYS = {"solid": "", "dashed": "6 3", "dashdot": "7 3 2 3", "dotted": "2 
 
 
 def write_report(
-    folder: Path, config: AblationConfig, results: Sequence[TrialResult], evidence: Evidence | None = None
+    folder: Path,
+    config: AblationConfig,
+    results: Sequence[TrialResult],
+    made: Page | None = None,
+    evidence: Evidence | None = None,
 ) -> Path:
-    """Write ``report.html`` and return its path; evidence: what to draw, if not what the runs of the results hold."""
+    """Write ``report.html`` and return its path.
+
+    made: the tables of these results, where they are known; evidence: what to draw, if not what their runs hold.
+    """
     path = Path(folder) / FILE_NAME
+    made = page(config, results) if made is None else made
     evidence = evidence or read_evidence(config, results)
-    made = html(page(config, results), figures(evidence), path.parent, sample_outputs(evidence))
-    write_text_durably(path, made)
+    write_text_durably(path, html(made, figures(evidence), path.parent, sample_outputs(evidence)))
     return path
 
 

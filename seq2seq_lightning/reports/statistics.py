@@ -74,6 +74,14 @@ class Interval:
     high: float
 
 
+def measured(
+    test_set: str, metric: str, name: str, value: float | None, interval: Interval | None
+) -> dict[str, str | float | None]:
+    """The columns of a file that say of which score something was measured, and what came out."""
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return {"test_set": test_set, "metric": metric, name: value, "low": low, "high": high}
+
+
 def matched_interval(differences: Sequence[float]) -> Interval | None:
     """Student's interval of the mean of matched differences; None for fewer than two."""
     own = summarise(differences)

@@ -13,6 +13,7 @@ import pytest
 from seq2seq_lightning.experiments.ablation import expand
 from seq2seq_lightning.experiments.ablation_config import RowConfig
 from seq2seq_lightning.experiments.ledger import State, TrialResult
+from seq2seq_lightning.reports import html, tables
 from seq2seq_lightning.reports.html import tone, write_report
 from tests.reports.generated import ablation, write_runs
 
@@ -88,6 +89,14 @@ def test_every_picture_has_words_and_every_table_a_caption(page: Reader) -> None
     ids = [each["id"] for _, each in page.elements if each.get("id")]
     assert len(ids) == len(set(ids))
     assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(ids)
+
+
+def test_tables_that_are_known_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [TrialResult(trial, State.missing) for trial in expand(SMALL)]
+    made = replace(tables.page(SMALL, results), title="known already")
+    for each in (html, tables):
+        monkeypatch.delattr(each, "page")
+    assert "known already" in Reader(html.write_report(tmp_path, SMALL, results, made)).words
 
 
 def test_a_page_without_runs_has_no_figure(tmp_path: Path) -> None:
