@@ -93,8 +93,12 @@ def blocks(path: str, key: str) -> Iterator[bytes]:
     """The content of a file, unpacked, piece by piece."""
     with _opened(path, key) as stream:
         while True:
-            with _readable(path, key, None):
-                block = stream.read(BLOCK)
+            try:
+                with _readable(path, key, None):
+                    block = stream.read(BLOCK)
+            except DataError:
+                count_lines(path, key)  # fails too, and tells the line
+                raise
             if not block:
                 return
             yield block
