@@ -155,7 +155,9 @@ def test_a_truncated_gzip_names_the_line(write):
         DataError, match=r"train.en:\d\d+: cannot read on, .*truncated or damaged \(it ends too early\)"
     ):
         read(files)
-    with pytest.raises(DataError, match=r"train.en:\d\d+: cannot read on, the file of `data.train.source` is truncated"):
+    with pytest.raises(
+        DataError, match=r"train.en:\d\d+: cannot read on, the file of `data.train.source` is truncated"
+    ):
         build_task(ParallelConfig(train=files)).identity()
     damaged = write(packed[:2000] + b"\0" * 2000 + packed[4000:], text)
     with pytest.raises(DataError, match=r"train.en:\d+: cannot read on"):
