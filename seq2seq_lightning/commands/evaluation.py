@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from seq2seq_lightning.command_config import EvaluateConfig
-from seq2seq_lightning.commands.application import plain
 from seq2seq_lightning.commands.grids import take_further
 from seq2seq_lightning.config import FAMILIES, Config
 from seq2seq_lightning.errors import ConfigurationError, nearest
@@ -19,9 +16,8 @@ from seq2seq_lightning.plugins import needing
 from seq2seq_lightning.structure import from_plain, to_plain
 
 
-def evaluation_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
+def evaluation_job(values: dict[str, Any], overrides: Sequence[str]) -> Job:
     """The run's own configuration with another decoding, and metrics where given; of several runs the first one's."""
-    values = plain(composed)
     also, own = take_further(values, overrides)
     asked = from_plain(EvaluateConfig, values, FAMILIES)
     folder, *members = asked.runs()

@@ -21,6 +21,7 @@ from seq2seq_lightning.commands.claims import claiming
 from seq2seq_lightning.commands.company import accompanied, take_seeds
 from seq2seq_lightning.commands.grids import take_further
 from seq2seq_lightning.commands.lost_ranks import lost_rank, record_lost_rank, was_stopped
+from seq2seq_lightning.commands.orphans import ending_with_sweep
 from seq2seq_lightning.config import Config
 from seq2seq_lightning.errors import DataError
 from seq2seq_lightning.experiments.files import write_text_durably
@@ -43,17 +44,15 @@ KEEP_MEMORY = {
 # -- one job -----------------------------------------------------------------------------------------------------------
 
 
-def training_job(composed: DictConfig, overrides: Sequence[str]) -> Job:
-    """The job of a composed training configuration. Raises ConfigurationError or DataError before anything is run."""
-    values = plain(composed)
+def training_job(values: dict[str, Any], overrides: Sequence[str]) -> Job:
+    """The job of a training configuration. Raises ConfigurationError or DataError before anything is run."""
     also, own = take_further(values, take_seeds(values, overrides)[1])
     return replace(Job.of(Config.from_plain(values), own), also=also)
 
 
 def is_done(job: Job) -> bool:
     """Whether training and every decoding this job asks for have been finished before."""
-    config = Config.from_plain(job.config)
-    if (job.train and config.fresh) or state_of(job.folder).state is not State.finished:
+    if (job.train and job.config["fresh"]) or state_of(job.folder).state is not State.finished:
         return False
     if not all(is_done(other) for other in job.others()):
         return False
@@ -83,7 +82,7 @@ def run_attached(job: Job) -> int:
 def run_if_missing(job: Job) -> None:
     """Run the job in a process tree of its own, unless it has been finished before. JobElsewhere: another command is
     at it."""
-    with claiming(job) as inherited:
+    with ending_with_sweep(), claiming(job) as inherited:
         if is_done(job):
             _tell_ending(job, State.finished)
         else:
@@ -244,7 +243,7 @@ def jobs_at_once(launcher: Mapping[str, Any], cores: int) -> int:
 
 def train_task(composed: DictConfig) -> float | None:
     """Train and score one job of a sweep in its own process tree; returns the monitored validation score, if any."""
-    job = _in_group(share_threads(training_job(composed, HydraConfig.get().overrides.task)))
+    job = _in_group(share_threads(training_job(plain(composed), HydraConfig.get().overrides.task)))
     job = accompanied(job, take_seeds(plain(composed), [])[0])
     run_if_missing(job)
     return objective(job)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from seq2seq_lightning.commands.application import plain
 from seq2seq_lightning.commands.evaluation import evaluation_job
 from seq2seq_lightning.config_store import conf_dir, register_schemas
 from seq2seq_lightning.decoding import BeamConfig
@@ -19,7 +20,7 @@ RUNS = sorted(path.parent for path in (Path(__file__).parents[2] / "results").gl
 def job(*overrides: str) -> Job:
     register_schemas()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return evaluation_job(compose("evaluate", list(overrides)), list(overrides))
+        return evaluation_job(plain(compose("evaluate", list(overrides))), list(overrides))
 
 
 def test_it_is_the_runs_own_configuration_with_another_decoding() -> None:

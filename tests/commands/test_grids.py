@@ -40,9 +40,9 @@ def test_decodings_travel_to_the_job_that_does_them(tmp_path: Path) -> None:
     register_schemas()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         composed = compose("train", overrides)
-        found = training_job(composed, overrides)
+        found = training_job(plain(composed), overrides)
         assert "decodings" in plain(composed)
-        alone = training_job(compose("train", overrides[:1]), overrides[:1])
+        alone = training_job(plain(compose("train", overrides[:1])), overrides[:1])
     assert found.decodings() == DECODINGS
     assert found.overrides == [f"paths.runs={tmp_path}"]
     assert found.fingerprint == alone.fingerprint and found.config == alone.config
