@@ -48,9 +48,11 @@ def writing(path: Path, moment: str) -> None:
 
 
 def kind_of(path: Path) -> str:
-    """What a file of a run directory is: `checkpoint`, or its name without an ending; a job's is a hash."""
+    """What a file is: `checkpoint`, `encoded` for arrays of ids, or its name without an ending; a job's is a hash."""
     if path.suffix == ".ckpt":
         return "average" if path.stem == "average" else "checkpoint"
+    if path.suffix == ".bin":
+        return "encoded"
     return "job" if path.parent.name == "jobs" else path.stem
 
 

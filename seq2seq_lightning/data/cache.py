@@ -102,11 +102,12 @@ class Cache:
         temporary = self.folder / f".{found.name}.{os.getpid()}.{secrets.token_hex(4)}"
         temporary.mkdir()
         try:
-            write_split(temporary, pairs, codecs)
             crash_point("encoded before")
+            write_split(temporary, pairs, codecs)
+            crash_point("encoded written")
             if found.exists():
                 found.rename(self.folder / f".{found.name}.damaged.{secrets.token_hex(4)}")
-            crash_point("encoded during")
+            crash_point("encoded moved")
             temporary.rename(found)
             sync_folder(self.folder)
             crash_point("encoded after")

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from seq2seq_lightning.crash_points import torn
 from seq2seq_lightning.data.example import EncodedSplit, Pair, encode_into
 from seq2seq_lightning.errors import DataError
 from seq2seq_lightning.experiments.files import read_json, write_json_durably
@@ -94,7 +95,9 @@ def write_split(folder: Path, pairs: Iterable[Pair], codecs: Codecs) -> None:
     kinds = {name: _id_type(name, codecs) for name in IDS if codecs.copies or name != "copy_ids"}
     kinds |= dict.fromkeys(OFFSETS, "int64")
     with ExitStack() as stack:
-        files = {name: _File(stack.enter_context((folder / f"{name}.bin").open("xb")), kinds[name]) for name in kinds}
+        paths = {name: folder / f"{name}.bin" for name in kinds}
+        opened = {name: torn(stack.enter_context(path.open("xb")), path) for name, path in paths.items()}
+        files = {name: _File(opened[name], kinds[name]) for name in kinds}
         sources = _Rows(files["source_ids"], files["source_offsets"])
         targets = _Rows(files["target_ids"], files["target_offsets"])
         copied = _Rows(files["copy_ids"], None) if codecs.copies else None
@@ -123,7 +126,8 @@ def open_split(folder: Path) -> EncodedSplit:
     except DataError as error:
         raise DamagedCache(str(error)) from error
     _check_rows(arrays)
-    return EncodedSplit(**arrays)
+    sides = (arrays[f"{side}_{part}"] for side in ("source", "target") for part in ("ids", "offsets"))
+    return EncodedSplit(*sides, copy_ids=arrays.get("copy_ids"))
 
 
 def _id_type(name: str, codecs: Codecs) -> str:

@@ -13,10 +13,20 @@ from seq2seq_lightning.experiments.record import git_state, installed_versions
 VARIABLE = "SEQ2SEQ_FIGURES"
 HEAD = """# Faults
 
-Runs that were disturbed, each continued by the same command until it was finished, and compared with an undisturbed
-one: weights, optimiser, averages, history, hypotheses and scores, bit for bit. Every run has dropout, ratio 0.5 with
-sampled tokens, two micro-batches per update, averaged weights, a plateau and early stopping. Written by
-`make test-slow` (tests/faults); what each row disturbs is said there.
+Trainings that were disturbed, each continued by the same command until it was finished, and compared with an
+undisturbed one: weights, optimiser, averages, history, hypotheses and scores, bit for bit. Each has dropout, ratio 0.5
+with sampled tokens, two micro-batches per update, averaged weights, a plateau and early stopping.
+
+- *scenario*: signals come at random moments; a name in code is a crash point, at which the process ends itself as
+  `kill -9` would. Of a write, `before` is before anything is written, `during` with half of it on the disk, `written`
+  with all of it, but not yet under its name, `after` when it has its name; `encoded` are the arrays of the cache and
+  `cache` is their index, `moved` lies between a damaged entry's removal and the new one's appearance.
+- *disturbed*: how often a process was ended there.
+- *runs*: over how many trainings these are spread. One is ended several times in a row, each process taking up what
+  the last one left, before it is let come to its end; so there are fewer of them.
+- *identical*: how many of these trainings ended as the undisturbed one, bit for bit.
+
+Written by one `make test-slow` (tests/faults).
 
 | scenario | loader workers | devices | disturbed | runs | identical | measured |
 |---|--:|--:|--:|--:|--:|---|

@@ -11,6 +11,7 @@ import random
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,12 @@ LATE_POINTS = [  # those that come once, after training has ended
     ),
     *(f"scoring {moment}" for moment in ("begin", "batch")),
 ]
-CRASHES = 5  # at least so many at each point
+CACHE_POINTS = [  # arrays, then their index, then a damaged entry makes place for the new one
+    *(f"encoded {moment}" for moment in ("before", "during", "written", "moved", "after")),
+    *(f"cache {moment}" for moment in WRITES),
+]
+CRASHES = 5  # at each point
+IN_A_ROW = 3  # in one training, before it is let come to its end
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +76,39 @@ def undisturbed(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Und
     return Undisturbed(zygote, tmp_path_factory.mktemp("undisturbed"))
 
 
-def continued(zygote: Zygote, disturbed: Job, undisturbed: Undisturbed) -> bool:
-    """Finish the run by the same command; whether it is the undisturbed one."""
-    trainer, data = disturbed.config["trainer"], disturbed.config["data"]
-    ended = zygote.run(disturbed)
-    assert set(ended.statuses) == {0}, ended.log
-    assert state_of(disturbed.folder).state is State.finished
-    found = differences(disturbed.folder, undisturbed(data["batching"]["workers"], trainer["devices"])[0].folder)
-    assert found == []
-    return not found
+@dataclass
+class Tally:
+    """What was done to the trainings of one scenario, and what became of them."""
+
+    zygote: Zygote
+    undisturbed: Undisturbed
+    disturbed: int = 0  # processes ended
+    runs: int = 0  # trainings finished in spite of it
+    different: list[list[str]] = field(default_factory=list)
+    workers: set[int] = field(default_factory=set)
+
+    def finish(self, disturbed: Job) -> None:
+        """Let the same command bring a training to its end, and compare."""
+        workers, devices = disturbed.config["data"]["batching"]["workers"], disturbed.config["trainer"]["devices"]
+        ended = self.zygote.run(disturbed)
+        assert set(ended.statuses) == {0}, ended.log
+        assert state_of(disturbed.folder).state is State.finished
+        found = differences(disturbed.folder, self.undisturbed(workers, devices)[0].folder)
+        self.different += [found] * bool(found)
+        self.workers.add(workers)
+        self.runs += 1
+
+    def enter(self, scenario: str, devices: int = 1) -> None:
+        """Into the table; every training must have been the undisturbed one."""
+        workers = ", ".join(map(str, sorted(self.workers)))
+        identical = self.runs - len(self.different)
+        figures.add(scenario, workers, devices, self.disturbed, self.runs, identical)
+        assert self.runs > 0 and self.different == []
+
+
+@pytest.fixture
+def tally(zygote: Zygote, undisturbed: Undisturbed) -> Tally:
+    return Tally(zygote, undisturbed)
 
 
 @pytest.mark.slow
@@ -90,38 +120,15 @@ def test_the_undisturbed_run_comes_to_every_point(undisturbed: Undisturbed) -> N
 
 
 @pytest.mark.slow
-def test_a_run_that_crashes_wherever_it_writes_has_the_same_bits(
-    zygote: Zygote, undisturbed: Undisturbed, tmp_path: Path
-) -> None:
+def test_a_run_that_crashes_wherever_it_writes_has_the_same_bits(tally: Tally, tmp_path: Path) -> None:
     """The sample of `make test`: one run that dies eight times."""
     places = ["history during:9", "checkpoint during:700", "validation batch:1", "checkpoint written:2"]
     places += ["index written:3", "checkpoint removal:1", "scoring batch:1", "record during:2"]
     disturbed = job(tmp_path)
     for place in places:
-        assert zygote.run(disturbed, crash_at=place).statuses == [-signal.SIGKILL], place
-    assert continued(zygote, disturbed, undisturbed)
-
-
-@pytest.mark.very_slow
-@pytest.mark.parametrize("point", POINTS)
-def test_a_run_that_crashes_five_times_at_a_point_has_the_same_bits(
-    point: str, zygote: Zygote, undisturbed: Undisturbed, tmp_path: Path
-) -> None:
-    draw = random.Random(point)
-    total = undisturbed()[1].hits[point]
-    crashes = runs = 0
-    while crashes < CRASHES:
-        disturbed = job(tmp_path / str(runs), workers=runs % 2 if total > 1 else (crashes % 2))
-        hits = draw.sample(range(1, max(CRASHES, total // CRASHES) + 1), CRASHES) if total > 2 else [1, 2, 1, 2, 1]
-        for hit in hits[: CRASHES - crashes]:
-            ended = zygote.run(disturbed, crash_at=f"{point}:{min(hit, total)}")
-            if ended.statuses == [0]:  # fewer hits were left than that
-                break
-            assert ended.statuses == [-signal.SIGKILL], ended.log
-            crashes += 1
-        assert continued(zygote, disturbed, undisturbed)
-        runs += 1
-    figures.add(f"`{point}`", "0, 1", 1, crashes, runs, runs)
+        assert tally.zygote.run(disturbed, crash_at=place).statuses == [-signal.SIGKILL], place
+    tally.finish(disturbed)
+    assert tally.different == []
 
 
 @pytest.fixture(scope="module")
@@ -133,59 +140,87 @@ def trained(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.very_slow
-@pytest.mark.parametrize("point", LATE_POINTS)
-def test_a_run_that_crashes_after_training_has_the_same_bits(
-    point: str, zygote: Zygote, undisturbed: Undisturbed, trained: Path, tmp_path: Path
+@pytest.mark.parametrize("point", [*POINTS, *LATE_POINTS])
+def test_a_run_that_crashes_again_and_again_at_a_point_has_the_same_bits(
+    point: str, tally: Tally, undisturbed: Undisturbed, trained: Path, tmp_path: Path
 ) -> None:
-    for crash in range(CRASHES):
-        shutil.copytree(trained, tmp_path / str(crash))
-        disturbed = job(tmp_path / str(crash))
-        ended = zygote.run(disturbed, crash_at=f"{point}:1")
-        assert ended.statuses == [-signal.SIGKILL], ended.log
-        assert continued(zygote, disturbed, undisturbed)
-    figures.add(f"`{point}`", "0", 1, CRASHES, CRASHES, CRASHES)
+    """Without and with a loader worker by turns, where they still matter."""
+    total, draw = undisturbed()[1].hits[point], random.Random(point)
+    while tally.disturbed < CRASHES:
+        runs, is_late = tmp_path / str(tally.runs), point in LATE_POINTS
+        if is_late:
+            shutil.copytree(trained, runs)
+        disturbed = job(runs, workers=0 if is_late else tally.runs % 2)
+        for hit in hits(total, draw)[: CRASHES - tally.disturbed]:
+            ended = tally.zygote.run(disturbed, crash_at=f"{point}:{hit}")
+            if ended.statuses == [0]:  # fewer hits were left than that
+                break
+            assert ended.statuses == [-signal.SIGKILL], ended.log
+            tally.disturbed += 1
+        tally.finish(disturbed)
+    tally.enter(f"`{point}`")
+
+
+def hits(total: int, draw: random.Random) -> list[int]:
+    """At which of the hits of a point its processes die, one after the other in one training."""
+    if total < IN_A_ROW:
+        return [1 + place % total for place in range(IN_A_ROW)]
+    return draw.sample(range(1, max(IN_A_ROW, total // IN_A_ROW) + 1), IN_A_ROW)
+
+
+@pytest.fixture(scope="module")
+def damaged(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache in which the ids of the run have a flipped bit."""
+    cache = tmp_path_factory.mktemp("damaged")
+    made = job(tmp_path_factory.mktemp("filling"), cache=cache)
+    assert zygote.run(made, crash_at="training begin:1").statuses == [-signal.SIGKILL]
+    (ids,) = cache.glob("*/target_ids.bin")
+    content = bytearray(ids.read_bytes())
+    content[len(content) // 2] ^= 1
+    ids.write_bytes(content)
+    return cache
 
 
 @pytest.mark.very_slow
-@pytest.mark.parametrize("point", ["encoded before", "encoded during", "encoded after"])
+@pytest.mark.parametrize("point", CACHE_POINTS)
 def test_a_run_that_crashes_while_it_fills_the_cache_has_the_same_bits(
-    point: str, zygote: Zygote, undisturbed: Undisturbed, tmp_path: Path
+    point: str, tally: Tally, damaged: Path, tmp_path: Path
 ) -> None:
+    """While it fills an empty one and while it mends a damaged one, by turns."""
     cache = tmp_path / "cache"
     disturbed = job(tmp_path / "runs", cache=cache)
-    for crash in range(CRASHES):
-        assert zygote.run(disturbed, crash_at=f"{point}:1").statuses == [-signal.SIGKILL]
-        if point == "encoded after" and crash < CRASHES - 1:
-            shutil.rmtree(cache)  # what is there is used, and not made again
-    assert continued(zygote, disturbed, undisturbed)
+    while tally.disturbed < CRASHES:
+        shutil.rmtree(cache, ignore_errors=True)
+        if tally.disturbed % 2:
+            shutil.copytree(damaged, cache)
+        ended = tally.zygote.run(disturbed, crash_at=f"{point}:1")
+        assert ended.statuses == [-signal.SIGKILL], ended.log
+        tally.disturbed += 1
+    tally.finish(disturbed)
     assert len([path for path in cache.iterdir() if path.is_dir()]) == 1  # what the kills left behind is gone
-    figures.add(f"`{point}` (the cache of ids)", "0", 1, CRASHES, 1, 1)
+    tally.enter(f"`{point}` (the cache of ids)")
 
 
-def disturb_at_random(
-    zygote: Zygote, undisturbed: Undisturbed, tmp_path: Path, number: signal.Signals, wanted: int, **how: int
-) -> int:
-    """Send a signal at a random moment, again and again, until so many have hit; returns the number of runs."""
+def disturb_at_random(tally: Tally, tmp_path: Path, number: signal.Signals, wanted: int, **how: int) -> None:
+    """Send a signal at a random moment, again and again, until so many have hit."""
     draw = random.Random(f"{number.name} {how}")
-    seconds = undisturbed(**how)[1].seconds
+    seconds = tally.undisturbed(**how)[1].seconds
     status = -number if number is signal.SIGKILL else 128 + number
-    hit = runs = 0
-    while hit < wanted:
-        disturbed = job(tmp_path / f"{number.name}-{runs}", **how)
-        hit_before = hit
-        while hit < wanted:
-            ended = zygote.run(disturbed, signal=int(number), after=draw.uniform(0.0, 1.1 * seconds))
+    while tally.disturbed < wanted:
+        disturbed = job(tmp_path / f"{number.name}-{tally.runs}", **how)
+        is_whole = True
+        while tally.disturbed < wanted:
+            ended = tally.zygote.run(disturbed, signal=int(number), after=draw.uniform(0.0, 1.1 * seconds))
             if set(ended.statuses) == {0}:
-                seconds = ended.seconds if hit == hit_before else seconds  # machines are not equally busy all the time
+                seconds = ended.seconds if is_whole else seconds  # machines are not equally busy all the time
                 break
             assert set(ended.statuses) == {status}, ended.log
             if number is signal.SIGTERM:
                 assert state_of(disturbed.folder).state in (State.interrupted, State.missing)
                 assert "the same command continues" in ended.log
-            hit += 1
-        assert continued(zygote, disturbed, undisturbed)
-        runs += 1
-    return runs
+            tally.disturbed += 1
+            is_whole = False
+        tally.finish(disturbed)
 
 
 @pytest.mark.very_slow
@@ -194,45 +229,34 @@ def disturb_at_random(
     ("number", "wanted", "ending"), [(signal.SIGKILL, 25, ""), (signal.SIGTERM, 10, ": status 143")]
 )
 def test_a_run_that_is_ended_at_random_moments_has_the_same_bits(
-    number: signal.Signals,
-    wanted: int,
-    ending: str,
-    workers: int,
-    zygote: Zygote,
-    undisturbed: Undisturbed,
-    tmp_path: Path,
+    number: signal.Signals, wanted: int, ending: str, workers: int, tally: Tally, tmp_path: Path
 ) -> None:
-    runs = disturb_at_random(zygote, undisturbed, tmp_path, number, wanted, workers=workers)
-    assert runs > 0
-    scenario = f"{number.name} at random moments, {workers} workers{ending}"
-    figures.add(scenario, str(workers), 1, wanted, runs, runs)
+    disturb_at_random(tally, tmp_path, number, wanted, workers=workers)
+    tally.enter(f"{number.name} at random moments, {workers} workers{ending}")
 
 
 @pytest.mark.very_slow
 @pytest.mark.parametrize(("number", "wanted"), [(signal.SIGKILL, 8), (signal.SIGTERM, 6)])
 def test_two_devices_that_are_ended_at_random_moments_have_the_same_bits(
-    number: signal.Signals, wanted: int, zygote: Zygote, undisturbed: Undisturbed, tmp_path: Path
+    number: signal.Signals, wanted: int, tally: Tally, tmp_path: Path
 ) -> None:
-    runs = disturb_at_random(zygote, undisturbed, tmp_path, number, wanted, devices=2)
-    assert runs > 0
-    figures.add(f"{number.name} of both ranks at random moments", "0", 2, wanted, runs, runs)
+    disturb_at_random(tally, tmp_path, number, wanted, devices=2)
+    tally.enter(f"{number.name} of both ranks at random moments", devices=2)
 
 
 @pytest.mark.very_slow
 def test_when_one_of_two_ranks_is_killed_the_other_ends_and_the_run_has_the_same_bits(
-    zygote: Zygote, undisturbed: Undisturbed, tmp_path: Path
+    tally: Tally, tmp_path: Path
 ) -> None:
-    draw, seconds = random.Random(3), undisturbed(devices=2)[1].seconds
-    hit = runs = 0
-    while hit < 6:
-        disturbed = job(tmp_path / str(runs), devices=2)
-        while hit < 6:
-            moment = draw.uniform(0.3 * seconds, seconds)
-            ended = zygote.run(disturbed, signal=int(signal.SIGKILL), after=moment, victims=[hit % 2])
+    draw, seconds = random.Random(3), tally.undisturbed(devices=2)[1].seconds
+    while tally.disturbed < 6:
+        disturbed = job(tmp_path / str(tally.runs), devices=2)
+        while tally.disturbed < 6:
+            victim, moment = tally.disturbed % 2, draw.uniform(0.3 * seconds, seconds)
+            ended = tally.zygote.run(disturbed, signal=int(signal.SIGKILL), after=moment, victims=[victim])
             if ended.statuses == [0, 0]:
                 break
-            assert ended.statuses[hit % 2] == -signal.SIGKILL, ended.log
-            hit += 1
-        assert continued(zygote, disturbed, undisturbed)
-        runs += 1
-    figures.add("SIGKILL of one rank of two, the other ends by itself", "0", 2, hit, runs, runs)
+            assert ended.statuses[victim] == -signal.SIGKILL, ended.log
+            tally.disturbed += 1
+        tally.finish(disturbed)
+    tally.enter("SIGKILL of one rank of two, the other ends by itself", devices=2)
