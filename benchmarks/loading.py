@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,9 +28,11 @@ from numpy.typing import NDArray
 from seq2seq_lightning.data.batch import Batch
 from seq2seq_lightning.data.bucketing import BatchingConfig, BatchUnit
 from seq2seq_lightning.data.cache import Cache, CacheUse
+from seq2seq_lightning.data.epochs import Epochs
 from seq2seq_lightning.data.example import EncodedSplit, Pair, Stream
 from seq2seq_lightning.data.loader import TrainingLoader
 from seq2seq_lightning.data.stored_split import Codecs
+from seq2seq_lightning.data.streaming import StreamedSplit
 from seq2seq_lightning.text.codec import SourceCodec, TargetCodec
 from seq2seq_lightning.text.sides import SourceTextConfig, TargetTextConfig
 
@@ -143,6 +146,21 @@ def encoded(pairs: int) -> dict[str, float]:
     return {"bytes": most[0], "seconds": seconds, "opened": opened}
 
 
+def streamed(pairs: int) -> dict[str, float]:
+    """Peak bytes of two epochs of a stream in buffers of 10,000 pairs, and CPU seconds of the second one."""
+    texts = random_texts(pairs)
+    some = [str(word) for word in range(WORDS)]
+    codecs = Codecs(SourceCodec.build(SourceTextConfig(), some), TargetCodec.build(TargetTextConfig(), some))
+    batching = BatchingConfig(size=4096, unit=BatchUnit.tokens, pool=-1, same_source_length=True, buffer=10_000)
+    with peak() as most:
+        split = StreamedSplit(texts, codecs, batching.buffer)
+        batches = Epochs(split, batching, 1, target_eos=True).batches(0)
+        started = time.process_time()
+        deque(TrainingLoader(split, batching, Ids(), seed=1, updates=batches), maxlen=0)
+        seconds = time.process_time() - started
+    return {"bytes": most[0], "seconds": seconds}
+
+
 def rates(name: str, workers: int, seconds: float) -> dict[str, float]:
     """Target tokens per second, by the clock and by the processor time of the training process."""
     batching = BATCHES[name]
@@ -202,6 +220,8 @@ def report(pairs: Sequence[int], texts: Sequence[int], seconds: float) -> Iterat
     if texts:
         yield ""
         yield memory_table("pairs encoded", texts, {count: apart("encoded", count) for count in texts})
+        yield ""
+        yield memory_table("pairs streamed", texts, {count: apart("streamed", count) for count in texts})
 
 
 def main() -> None:
@@ -219,6 +239,7 @@ def main() -> None:
             "rates": lambda: rates(values[0], int(values[1]), float(values[2])),
             "planned": lambda: planned(int(values[0]), values[1]),
             "encoded": lambda: encoded(int(values[0])),
+            "streamed": lambda: streamed(int(values[0])),
         }[what]()
         print(json.dumps(found))
         return

@@ -6,8 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from seq2seq_lightning.config import Config, Debug
-from seq2seq_lightning.data.bucketing import Sampling, plan_epoch
-from seq2seq_lightning.data.example import Corpus, encode_split, rows_of
+from seq2seq_lightning.data.bucketing import Sampling
+from seq2seq_lightning.data.epochs import Epochs
+from seq2seq_lightning.data.example import Corpus, rows_of
+from seq2seq_lightning.data.stored_split import Codecs
+from seq2seq_lightning.data.streaming import parts_of
 from seq2seq_lightning.experiments.files import read_jsonl
 from seq2seq_lightning.experiments.record import HISTORY_NAME
 from seq2seq_lightning.job import Job
@@ -56,9 +59,9 @@ def _many_updates(config: Config) -> Config:
 
 def first_batch(corpus: Corpus, config: Config, source: SourceCodec, target: TargetCodec) -> Corpus:
     """The rows of the first update, and as many to validate on; `overfit` validates on those it trains on."""
-    split = encode_split(corpus.train, source, target)
-    lengths = split.label_lengths(config.text.target.eos)
-    rows = plan_epoch(split.source_lengths, lengths, config.data.batching, config.seed, 0)[0]
+    batching = config.data.batching
+    parts = parts_of(corpus.train, Codecs(source, target), batching.buffer)
+    rows = Epochs(parts, batching, config.seed, config.text.target.eos).plan(0)[0]
     train = rows_of(corpus.train, sorted(set(rows.tolist())))
     if config.debug is Debug.overfit:
         return replace(corpus, train=train, val=train)

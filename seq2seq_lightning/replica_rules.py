@@ -124,6 +124,8 @@ def _of_surroundings(config: Config) -> Iterator[str]:
         yield "data.batching.unit=tokens gives each seed another number of updates per epoch."
     if config.data.batching.workers:
         yield f"data.batching.workers={config.data.batching.workers} has no form for replicas."
+    if config.data.batching.buffer:
+        yield f"data.batching.buffer={config.data.batching.buffer}: seeds would read one stream in several orders."
 
 
 def _of_speed(config: Config) -> Iterator[str]:

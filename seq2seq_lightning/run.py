@@ -6,11 +6,12 @@ from contextlib import nullcontext
 from typing import Any
 
 from seq2seq_lightning.config import Config, plugins_used
-from seq2seq_lightning.data.bucketing import batch_counts, plan_epoch
 from seq2seq_lightning.data.cache import Cache, CacheUse
-from seq2seq_lightning.data.example import Corpus, EncodedSplit, encode_split
+from seq2seq_lightning.data.epochs import Epochs
+from seq2seq_lightning.data.example import Corpus, Parts, encode_split
 from seq2seq_lightning.data.recutting import Recutting
 from seq2seq_lightning.data.stored_split import Codecs
+from seq2seq_lightning.data.streaming import StreamedSplit
 from seq2seq_lightning.data.tasks import build_task
 from seq2seq_lightning.debugging import first_batch
 from seq2seq_lightning.errors import ConfigurationError
@@ -35,7 +36,7 @@ from seq2seq_lightning.training.module import Recipe, TrainingModule
 from seq2seq_lightning.training.pretrained_embeddings import embed_from_files, read_found
 from seq2seq_lightning.training.ranks import is_first_rank, told_by_first_rank
 from seq2seq_lightning.training.resuming import standing
-from seq2seq_lightning.training.settings import patience_problems
+from seq2seq_lightning.training.settings import validation_problems
 from seq2seq_lightning.training.tracking import RunIdentity, log_checkpoint
 from seq2seq_lightning.training.trainer import fit, prepare_process
 from seq2seq_lightning.training.validation import Validation
@@ -104,12 +105,13 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
     if config.debug is not None:
         corpus, cache = first_batch(corpus, config, source, target), None
     cache = cache or Cache.at(None, CacheUse.never, {})
-    split = cache.encode(corpus.train, Codecs(source, target, model.copies))
+    codecs, buffer = Codecs(source, target, model.copies), config.data.batching.buffer
+    split = StreamedSplit(corpus.train, codecs, buffer) if buffer else cache.encode(corpus.train, codecs)
     val = encode_split(corpus.val, source, target, model.copies) if corpus.val else None
     validation = (
         Validation(config.validation, config.metrics, corpus.val, Copying(source, target), ids) if corpus.val else None
     )
-    for problem in patience_problems(config.validation, has_validation=validation is not None):  # now it is known
+    for problem in validation_problems(config.validation, has_validation=validation is not None):  # now it is known
         raise ConfigurationError(problem)
     recipe = plan(config, split)
     stored = {"config": config.to_plain(), "vocabularies": {"source": source.to_plain(), "target": target.to_plain()}}
@@ -136,14 +138,13 @@ def train_model(job: Job, config: Config, corpus: Corpus, learnt: dict[str, Any]
     learnt["timings"] = fit(module, data, config.trainer, config.checkpoint, job.folder, loggers, before.checkpoint)
 
 
-def plan(config: Config, split: EncodedSplit) -> Recipe:
+def plan(config: Config, split: Parts) -> Recipe:
     """The recipe with its length: the smaller of trainer.max_steps and trainer.max_epochs, in updates."""
     batching = config.data.batching
-
-    lengths = split.source_lengths, split.label_lengths(config.text.target.eos)
+    epochs = Epochs(split, batching, config.seed, config.text.target.eos)
     limits = [] if config.trainer.max_steps is None else [config.trainer.max_steps]
     if config.trainer.max_epochs is not None:
-        limits.append(sum(batch_counts(*lengths, batching, config.seed, config.trainer.max_epochs)))
+        limits.append(sum(epochs.batches(epoch) for epoch in range(config.trainer.max_epochs)))
     return Recipe(
         teacher_forcing=config.teacher_forcing,
         objective=config.objective,
@@ -152,7 +153,7 @@ def plan(config: Config, split: EncodedSplit) -> Recipe:
         seed=config.seed,
         total_updates=min(limits),
         # of the epochs that most are like
-        updates_per_epoch=len(plan_epoch(*lengths, batching, config.seed, batching.curriculum_epochs)),
+        updates_per_epoch=epochs.batches(batching.curriculum_epochs),
         log_every=config.trainer.log_every,
     )
 

@@ -72,6 +72,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"trainer": {"extra": {"detect_anomaly": True}}}, "trainer.extra is not passed on for replicas."),
     ({"logger": {"name": "wandb"}}, "logger=wandb follows one training per process."),
     ({"data": {"name": "scan", "batching": {"size": 1, "workers": 1}}}, "data.batching.workers=1 has no form"),
+    ({"data": {"name": "scan", "batching": {"size": 1, "buffer": 50}}}, "data.batching.buffer=50: seeds would read"),
     (
         {"model": encoder(hidden_size=200, layers=2) | {"bridge": {"name": "dense"}, "cell": {"name": "lstm"}}},
         "with 2 × 200 units units² · layers · gates is 320,000, where they gain up to 280,000",

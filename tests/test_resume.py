@@ -65,8 +65,8 @@ class Death(BaseException):
     """What no code of ours catches."""
 
 
-def job(runs: Path) -> Job:
-    return Job.of(Config.from_plain({**PLAIN, "paths": {"runs": str(runs)}}), [])
+def job(runs: Path, **changes: Any) -> Job:
+    return Job.of(Config.from_plain({**PLAIN, "paths": {"runs": str(runs)}, **changes}), [])
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +161,23 @@ def test_a_run_that_dies_again_and_again_has_the_same_bits(
                 run(job(tmp_path))
     run(job(tmp_path))
     assert_same_run(job(tmp_path).folder, undisturbed)
+
+
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.very_slow), 1])
+def test_a_run_on_a_stream_that_dies_again_and_again_has_the_same_bits(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batching = {"size": 16, "pool": -1, "buffer": 48, "workers": workers}  # epochs of five buffers, the last of 8 pairs
+    changes = {"data": PLAIN["data"] | {"batching": batching}, "trainer": PLAIN["trainer"] | {"max_steps": 32}}
+    whole, often = (job(tmp_path / name, **changes) for name in ("whole", "often"))
+    run(whole)
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(HistoryLogger, "log_metrics", dying(HistoryLogger.log_metrics, 12, False))
+            with pytest.raises(Death):
+                run(often)
+    run(often)
+    assert_same_run(often.folder, whole.folder)
 
 
 def test_a_finished_run_is_left_as_it_is(undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

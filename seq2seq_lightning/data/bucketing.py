@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,7 +13,15 @@ from seq2seq_lightning.data.ordering import by_length, permutation, random_numbe
 from seq2seq_lightning.data.plan import Lengths, Plan, Rows, padding_share
 from seq2seq_lightning.errors import ConfigurationError, DataError
 
-__all__ = ["BatchUnit", "BatchingConfig", "Sampling", "batch_counts", "padding_share", "plan_epoch", "plan_evaluation"]
+__all__ = [
+    "BatchUnit",
+    "BatchingConfig",
+    "Sampling",
+    "has_fixed_count",
+    "padding_share",
+    "plan_epoch",
+    "plan_evaluation",
+]
 
 
 class BatchUnit(Enum):
@@ -41,6 +48,9 @@ class BatchingConfig:
     unit: BatchUnit = BatchUnit.sentences
     # rows sorted together by length before batches are cut: 0 = none, fully random; -1 = the whole split
     pool: int = 0
+    # the training split is a stream: so many pairs are read, encoded, shuffled and batched together, then the next;
+    # 0: it is encoded as a whole before the training
+    buffer: int = 0
     # cut a batch where the source length changes, so that the encoder needs no packing
     same_source_length: bool = False
     # so many epochs come in order of length, short batches first (a curriculum); 0: none, every order is random
@@ -53,7 +63,7 @@ class BatchingConfig:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        leasts = {"size": 1, "evaluation_size": 1, "workers": 0, "pool": -1, "curriculum_epochs": 0}
+        leasts = {"size": 1, "evaluation_size": 1, "workers": 0, "pool": -1, "curriculum_epochs": 0, "buffer": 0}
         for key, least in leasts.items():
             value = getattr(self, key)
             if value < least:
@@ -64,18 +74,47 @@ class BatchingConfig:
                 "`data.batching.pool=0` sorts nothing, so nearly every row would be a batch of its own. "
                 "Set `data.batching.pool=-1` (or some thousands), or `data.batching.same_source_length=false`."
             )
+        if self.buffer:
+            self._check_buffer()
+
+    def _check_buffer(self) -> None:
+        """A stream is seen once an epoch, in its order, a buffer at a time."""
+        told = f"`data.batching.buffer={self.buffer}`"
+        if self.sampling is Sampling.replacement:
+            raise ConfigurationError(
+                f"{told} reads the training split in its order, but `data.batching.sampling=replacement` draws from "
+                "all of it. Set `data.batching.sampling=epochs`, or `data.batching.buffer=0`."
+            )
+        if self.curriculum_epochs:
+            raise ConfigurationError(
+                f"{told} reads the training split in its order, but `data.batching.curriculum_epochs="
+                f"{self.curriculum_epochs}` wants all of it in order of length. Set one of the two to 0."
+            )
+        if self.pool > self.buffer:
+            raise ConfigurationError(
+                f"`data.batching.pool={self.pool}` is more than the {told} that are there at a time. "
+                "Set `data.batching.pool=-1` (all of them), or a larger buffer."
+            )
+        if self.unit is BatchUnit.sentences and self.size > self.buffer:
+            raise ConfigurationError(
+                f"`data.batching.size={self.size}` is more than the {told} that are there at a time. "
+                f"Set `data.batching.buffer={100 * self.size}` (a hundred batches), or a smaller size."
+            )
 
 
-def plan_epoch(source_lengths: Lengths, label_lengths: Lengths, config: BatchingConfig, seed: int, epoch: int) -> Plan:
+def plan_epoch(
+    source_lengths: Lengths, label_lengths: Lengths, config: BatchingConfig, seed: int, epoch: int, first: int = 0
+) -> Plan:
     """The global batches of an epoch in the order they are trained.
 
-    source_lengths, label_lengths: (rows,), positions of each row in the two padded tensors.
+    source_lengths, label_lengths: (rows,), positions of each row in the two padded tensors. first: the pair of the
+    split that is row 0, for messages.
     Rows are put in random order, sorted by length within pools, cut into batches, and the batches put in random order.
     In the epochs of a curriculum the whole split is one pool, and its batches stay in order of length; among rows of
     equal length chance decides as ever.
     """
     if config.unit is BatchUnit.tokens:
-        _check_budget(source_lengths, label_lengths, config.size)
+        _check_budget(source_lengths, label_lengths, config.size, first)
     rows = _visits(len(source_lengths), config.sampling, seed, epoch)
     is_ordered = epoch < config.curriculum_epochs
     pool = max(len(rows) if config.pool <= 0 or is_ordered else config.pool, 1)
@@ -91,22 +130,7 @@ def plan_epoch(source_lengths: Lengths, label_lengths: Lengths, config: Batching
     return Plan(rows, bounds, order)
 
 
-def batch_counts(
-    source_lengths: Lengths, label_lengths: Lengths, config: BatchingConfig, seed: int, epochs: int
-) -> Iterator[int]:
-    """How many batches each of the first epochs has; planned once only where chance does not decide it."""
-    known: dict[bool, int] = {}
-    for epoch in range(epochs):
-        is_ordered = epoch < config.curriculum_epochs
-        count = known.get(is_ordered)
-        if count is None:
-            count = len(plan_epoch(source_lengths, label_lengths, config, seed, epoch))
-            if _is_fixed(config, is_ordered):
-                known[is_ordered] = count
-        yield count
-
-
-def _is_fixed(config: BatchingConfig, is_ordered: bool) -> bool:
+def has_fixed_count(config: BatchingConfig, is_ordered: bool) -> bool:
     """Whether every such epoch has as many batches: lengths do not count, or those of all rows stand in order."""
     by_count = config.unit is BatchUnit.sentences and not config.same_source_length
     return by_count or (config.sampling is Sampling.epochs and (is_ordered or config.pool == -1))
@@ -167,13 +191,13 @@ def _visits(rows: int, sampling: Sampling, seed: int, epoch: int) -> NDArray[np.
     return draws.astype(np.int32)
 
 
-def _check_budget(source_lengths: Lengths, label_lengths: Lengths, budget: int) -> None:
+def _check_budget(source_lengths: Lengths, label_lengths: Lengths, budget: int, first: int) -> None:
     positions = source_lengths.astype(np.int32) + label_lengths
     too_long = np.flatnonzero(positions > budget)
     if len(too_long):
         row = too_long[0]
         raise DataError(
-            f"Training pair {row + 1} has {positions[row]} positions (source and target), more than the "
+            f"Training pair {first + row + 1} has {positions[row]} positions (source and target), more than the "
             f"`data.batching.size={budget}` of a batch counted in tokens ({len(too_long)} such pairs). "
             f"Set `data.batching.size={positions.max()}` or more, or leave such pairs out with `data.max_length`."
         )

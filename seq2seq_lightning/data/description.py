@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq_lightning.data.bucketing import BatchingConfig, padding_share, plan_epoch
+from seq2seq_lightning.data.bucketing import BatchingConfig
+from seq2seq_lightning.data.epochs import Epochs
 from seq2seq_lightning.data.example import Corpus, EncodedSplit, Pairs, encode_split
+from seq2seq_lightning.data.stored_split import Codecs
+from seq2seq_lightning.data.streaming import parts_of
 from seq2seq_lightning.text.codec import Codec, SourceCodec, TargetCodec
 
 
@@ -59,10 +62,10 @@ def describe(
     others = ({"val": corpus.val} if corpus.val else {}) | corpus.test
     for name, pairs in others.items():
         splits[name] = _split(pairs, encode_split(pairs, source, target), source, target)
-    lengths = train.source_lengths, train.label_lengths(target.config.eos)
-    plan = plan_epoch(*lengths, batching, seed, 0)
+    parts = parts_of(corpus.train, Codecs(source, target), batching.buffer) if batching.buffer else train
+    epochs = Epochs(parts, batching, seed, target.config.eos)
     vocabularies = {"source": len(source.vocabulary), "target": len(target.vocabulary)}
-    return CorpusFigures(splits, vocabularies, len(plan), padding_share(plan, *lengths), corpus.skipped)
+    return CorpusFigures(splits, vocabularies, epochs.batches(0), epochs.padding_share(0), corpus.skipped)
 
 
 def _split(pairs: Pairs, split: EncodedSplit, source: SourceCodec, target: TargetCodec) -> SplitFigures:

@@ -132,9 +132,23 @@ class EncodedSplit:
     target_ids: Ids
     target_offsets: Offsets
     copy_ids: Ids | None = None  # beside source_ids, for copying: see ``text.copying``
+    first: int = 0  # the pair of the training split that is row 0, where this is a part of it
 
     def __len__(self) -> int:
         return len(self.source_offsets) - 1
+
+    @property
+    def parts_per_epoch(self) -> int:
+        """One: see ``Parts``."""
+        return 1
+
+    def part(self, number: int) -> EncodedSplit:
+        """A split that is there as a whole is its own part at every epoch: see ``Parts``."""
+        del number
+        return self
+
+    def ahead(self, number: int) -> None:
+        """Nothing is to be prepared."""
 
     @cached_property
     def source_lengths(self) -> NDArray[np.integer]:
@@ -152,8 +166,8 @@ class EncodedSplit:
         empty = np.flatnonzero(lengths == 0)
         if len(empty):
             raise DataError(
-                f"Pair {empty[0] + 1} has an empty target, so nothing could be learnt from it ({len(empty)} such "
-                "pairs). Remove them, or set `text.target.eos=true`."
+                f"Pair {self.first + empty[0] + 1} has an empty target, so nothing could be learnt from it "
+                f"({len(empty)} such pairs). Remove them, or set `text.target.eos=true`."
             )
         return lengths
 
@@ -168,6 +182,26 @@ def _lengths(offsets: Offsets) -> NDArray[np.integer]:
     return found
 
 
+class Parts(Protocol):
+    """A training split as parts that are batched one after another: the whole, once an epoch, or buffers of a stream.
+
+    Parts count on over the epochs: with three of them, part 4 is the second part of the second epoch.
+    """
+
+    def __len__(self) -> int:
+        """Rows of all parts."""
+
+    @property
+    def parts_per_epoch(self) -> int:
+        """How many an epoch has."""
+
+    def part(self, number: int) -> EncodedSplit:
+        """The ids of a part."""
+
+    def ahead(self, number: int) -> None:
+        """Begin to prepare a part, which will be asked for soon."""
+
+
 class RowsOfIds(Protocol):
     """Where the rows of one side go."""
 
@@ -176,12 +210,12 @@ class RowsOfIds(Protocol):
 
 
 def encode_split(
-    pairs: Iterable[Pair], source_codec: SourceCodec, target_codec: TargetCodec, copies: bool = False
+    pairs: Iterable[Pair], source_codec: SourceCodec, target_codec: TargetCodec, copies: bool = False, first: int = 0
 ) -> EncodedSplit:
-    """The ids of sources and targets. copies: for a model that copies words of the source."""
+    """The ids of sources and targets. copies: for a model that copies words of the source; first: see EncodedSplit."""
     sources, targets, copied = RowsInMemory(), RowsInMemory(), RowsInMemory()
-    encode_into(sources, targets, copied if copies else None, pairs, source_codec, target_codec)
-    return EncodedSplit(*sources.flat(), *targets.flat(), copied.flat()[0] if copies else None)
+    encode_into(sources, targets, copied if copies else None, pairs, source_codec, target_codec, first)
+    return EncodedSplit(*sources.flat(), *targets.flat(), copied.flat()[0] if copies else None, first)
 
 
 def encode_into(
@@ -191,10 +225,11 @@ def encode_into(
     pairs: Iterable[Pair],
     source_codec: SourceCodec,
     target_codec: TargetCodec,
+    first: int = 0,
 ) -> None:
-    """Append the ids of each pair; copied: beside the sources, for a model that copies."""
+    """Append the ids of each pair; copied: beside the sources, for a model that copies; first: see EncodedSplit."""
     copying = None if copied is None else Copying(source_codec, target_codec)
-    for row, pair in enumerate(pairs, start=1):
+    for row, pair in enumerate(pairs, start=first + 1):
         try:
             sources.append(source_codec.encode(pair.source))
             if copying is None or copied is None:

@@ -15,8 +15,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from seq2seq_lightning.data.batch import Batch, SpecialIds, collate
-from seq2seq_lightning.data.bucketing import BatchingConfig, padding_share, plan_epoch, plan_evaluation
-from seq2seq_lightning.data.example import EncodedSplit
+from seq2seq_lightning.data.bucketing import BatchingConfig, padding_share, plan_evaluation
+from seq2seq_lightning.data.epochs import Epochs
+from seq2seq_lightning.data.example import EncodedSplit, Parts
 from seq2seq_lightning.data.plan import Plan
 from seq2seq_lightning.data.recutting import Recutting
 from seq2seq_lightning.errors import CheckpointError, DataError
@@ -91,15 +92,16 @@ def _batch(plain: dict[str, Any]) -> Batch:
 
 
 class TrainingLoader:
-    """This rank's training batches, epoch after epoch; it owns the epoch and the position in it.
+    """This rank's training batches, part after part of the split; it owns the part and the position in it.
 
+    A split in memory is one part, which comes again at each epoch; of a stream each buffer is one (``Parts``).
     updates: global batches of the whole training. Given, one iteration yields what is left of the whole training;
-    None, one iteration yields what is left of the current epoch.
+    None, one iteration yields what is left of the current part.
     """
 
     def __init__(
         self,
-        split: EncodedSplit,
+        split: Parts,
         batching: BatchingConfig,
         ids: SpecialIds,
         *,
@@ -114,28 +116,33 @@ class TrainingLoader:
         """recutting: subwords are cut anew at each update; batches are planned by the lengths in the split."""
         if not len(split):
             raise DataError("The training split has no examples. Check `data.train` and what was skipped.")
-        self.split, self.batching, self.ids, self.seed = split, batching, ids, seed
+        self.split, self.batching, self.ids = split, batching, ids
         self.updates, self.target_eos, self.recutting = updates, target_eos, recutting
+        self.epochs = Epochs(split, batching, seed, target_eos)
         self.rank, self.world_size, self.accumulate = rank, world_size, accumulate
-        self.label_lengths = split.label_lengths(target_eos)
-        self.epoch = 0
-        self.position = 0  # global batches of this epoch handed out
+        self.number = 0  # of the current part
+        self.position = 0  # global batches of this part handed out
         self.update = 0  # global batches handed out in all
         self._planned: tuple[int, Plan] | None = None
 
     @property
+    def part(self) -> EncodedSplit:
+        """The current part."""
+        return self.split.part(self.number)
+
+    @property
     def plan(self) -> Plan:
-        """The global batches of the current epoch."""
-        if self._planned is None or self._planned[0] != self.epoch:
+        """The global batches of the current part."""
+        if self._planned is None or self._planned[0] != self.number:
             self._planned = None  # two plans at once would take twice the memory
-            plan = plan_epoch(self.split.source_lengths, self.label_lengths, self.batching, self.seed, self.epoch)
-            self._planned = self.epoch, plan
+            self._planned = self.number, self.epochs.plan(self.number)
         return self._planned[1]
 
     @property
     def padding_share(self) -> float:
-        """Pad positions ÷ all positions over the current epoch's global batches."""
-        return padding_share(self.plan, self.split.source_lengths, self.label_lengths)
+        """Pad positions ÷ all positions over the current part's global batches."""
+        part = self.part
+        return padding_share(self.plan, part.source_lengths, part.label_lengths(self.target_eos))
 
     def __len__(self) -> int:
         """This rank's micro-batches in a full iteration, those already handed out included.
@@ -146,17 +153,19 @@ class TrainingLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         if self.updates is None:
-            yield from self._rest_of_epoch(len(self.plan))
+            yield from self._rest_of_part(len(self.plan))
             return
         while self.update < self.updates:
-            yield from self._rest_of_epoch(self.updates - self.update)
+            yield from self._rest_of_part(self.updates - self.update)
 
-    def _rest_of_epoch(self, at_most: int) -> Iterator[Batch]:
-        """Micro-batches from the position on, for at most so many updates; the last one begins the next epoch."""
+    def _rest_of_part(self, at_most: int) -> Iterator[Batch]:
+        """Micro-batches from the position on, for at most so many updates; the last one begins the next part."""
         plan = self.plan[self.position :][:at_most]
         ranks = self.rank, self.world_size, self.accumulate
-        share = MicroBatches(self.split, plan, self.ids, self.target_eos, *ranks, self.recutting, self.update)
+        share = MicroBatches(self.part, plan, self.ids, self.target_eos, *ranks, self.recutting, self.update)
         for index, batch in enumerate(self._prepared(share), start=1):
+            if index == 1 and self.batching.workers and len(plan) < at_most:
+                self.split.ahead(self.number + 1)  # not before the worker processes are forked
             if index % self.accumulate == 0:
                 self._advance()
             yield batch
@@ -164,7 +173,7 @@ class TrainingLoader:
     def _advance(self) -> None:
         """Count a global batch before its last micro-batch leaves: what is saved after it goes on behind it."""
         last = self.position + 1 == len(self.plan)
-        self.epoch, self.position = (self.epoch + 1, 0) if last else (self.epoch, self.position + 1)
+        self.number, self.position = (self.number + 1, 0) if last else (self.number, self.position + 1)
         self.update += 1
 
     def _prepared(self, share: MicroBatches) -> Iterator[Batch]:
@@ -176,15 +185,15 @@ class TrainingLoader:
         return map(_batch, DataLoader(_Plain(share), batch_size=None, collate_fn=_as_it_is, **options))
 
     def state_dict(self) -> dict[str, int]:
-        """Where training stands, equal on all ranks."""
-        return {"epoch": self.epoch, "position": self.position, "update": self.update}
+        """Where training stands, equal on all ranks; a split in memory is one part, numbered as the epochs are."""
+        return {"epoch": self.number, "position": self.position, "update": self.update}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue behind the global batch that was handed out last when the state was saved."""
-        self.epoch, self.position, self.update = state["epoch"], state["position"], state["update"]
+        self.number, self.position, self.update = state["epoch"], state["position"], state["update"]
         if self.position >= len(self.plan):
             raise CheckpointError(
-                f"The checkpoint stands at batch {self.position} of epoch {self.epoch}, which has {len(self.plan)} "
+                f"The checkpoint stands at batch {self.position} of part {self.number}, which has {len(self.plan)} "
                 "batches here: data or `data.batching` differ from those it was trained with. "
                 "Restore them, or start anew with `fresh=true`."
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import lightning.pytorch as pl
 
 from seq2seq_lightning.data.bucketing import BatchingConfig
-from seq2seq_lightning.data.example import EncodedSplit
+from seq2seq_lightning.data.example import EncodedSplit, Parts
 from seq2seq_lightning.data.loader import EvaluationLoader, TrainingLoader
 from seq2seq_lightning.data.recutting import Recutting
 from seq2seq_lightning.decoding.protocol import SpecialIds
@@ -20,7 +20,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        train: EncodedSplit,
+        train: Parts,
         val: EncodedSplit | None,
         batching: BatchingConfig,
         ids: SpecialIds,

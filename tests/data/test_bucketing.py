@@ -11,16 +11,20 @@ from seq2seq_lightning.data.bucketing import (
     BatchingConfig,
     BatchUnit,
     Sampling,
-    batch_counts,
     padding_share,
     plan_epoch,
     plan_evaluation,
 )
+from seq2seq_lightning.data.epochs import Epochs
+from seq2seq_lightning.data.example import EncodedSplit
 from seq2seq_lightning.data.plan import Plan
 from seq2seq_lightning.errors import ConfigurationError, DataError
 
 RANDOM = np.random.default_rng(0)
 SOURCE, LABELS = RANDOM.integers(1, 20, size=(2, 501))
+SPLIT = EncodedSplit(
+    *(array for ends in (SOURCE.cumsum(), (LABELS - 1).cumsum()) for array in (np.zeros(ends[-1]), np.append(0, ends)))
+)
 CONFIGS = [
     BatchingConfig(size=size, unit=unit, pool=pool, same_source_length=same)
     for (size, unit), pool, same in product(
@@ -165,4 +169,7 @@ def test_the_config_is_a_structured_config():
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_batches_are_counted_as_they_are_planned(config: BatchingConfig, curriculum: int, sampling: Sampling):
     config = replace(config, curriculum_epochs=curriculum, sampling=sampling)
-    assert list(batch_counts(SOURCE, LABELS, config, 1, 4)) == [len(plan_of(config, epoch=epoch)) for epoch in range(4)]
+    epochs = Epochs(SPLIT, config, 1, target_eos=True)
+    assert [epochs.batches(epoch) for epoch in range(4)] == [len(plan_of(config, epoch=epoch)) for epoch in range(4)]
+    share = padding_share(plan_of(config, epoch=3), SOURCE, LABELS)
+    assert epochs.padding_share(3) == pytest.approx(share)

@@ -154,7 +154,7 @@ def test_a_fresh_iterator_continues_where_the_loader_stands(random_split, marks)
 
 
 def test_a_state_of_other_data_is_refused(random_split, marks):
-    with pytest.raises(CheckpointError, match="batch 7 of epoch 0, which has 7 batches here"):
+    with pytest.raises(CheckpointError, match="batch 7 of part 0, which has 7 batches here"):
         loader_of(random_split(50), marks).load_state_dict({"epoch": 0, "position": 7, "update": 7})
 
 

@@ -28,6 +28,11 @@ class DataConfig:
             raise ConfigurationError(
                 f"`data.train_sample` is {self.train_sample}; set it to 0 (training pairs are not scored) or more."
             )
+        if self.batching.buffer and self.cache is CacheUse.always:
+            raise ConfigurationError(
+                f"`data.batching.buffer={self.batching.buffer}` streams the training split, so nothing of it is kept, "
+                "but `data.cache=always`. Leave out the cache, or set `data.batching.buffer=0`."
+            )
 
     @property
     def has_validation(self) -> bool:

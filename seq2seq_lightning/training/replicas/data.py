@@ -81,7 +81,7 @@ class ReplicaLoader:
         self.orders = [
             _Order(split, batching, ids, seed=seed, updates=updates, target_eos=target_eos) for seed in seeds
         ]
-        self.label_lengths = self.orders[0].label_lengths
+        self.label_lengths = split.label_lengths(target_eos)
 
     def __len__(self) -> int:
         return self.updates
