@@ -126,8 +126,13 @@ def open_split(folder: Path) -> EncodedSplit:
     except DataError as error:
         raise DamagedCache(str(error)) from error
     _check_rows(arrays)
-    sides = (arrays[f"{side}_{part}"] for side in ("source", "target") for part in ("ids", "offsets"))
-    return EncodedSplit(*sides, copy_ids=arrays.get("copy_ids"))
+    return EncodedSplit(
+        source_ids=arrays["source_ids"],
+        source_offsets=arrays["source_offsets"],
+        target_ids=arrays["target_ids"],
+        target_offsets=arrays["target_offsets"],
+        copy_ids=arrays.get("copy_ids"),
+    )
 
 
 def _id_type(name: str, codecs: Codecs) -> str:
