@@ -52,7 +52,7 @@ from seq2seq_lightning.training.settings import (
     NoLoggerConfig,
     TrainerConfig,
     ValidationConfig,
-    patience_problems,
+    validation_problems,
 )
 
 TRAINING_VERSION = 1  # raise by hand when the numerics of training change: finished runs then no longer count
@@ -181,7 +181,7 @@ def _problems(config: Config) -> Iterator[str]:
         yield f"validation.monitor is {config.validation.monitor!r}, which is not measured. Measured: {keys}."
     if config.monitored == "free_running_loss" and not config.validation.free_running_loss:
         yield "validation.monitor is 'val/free_running_loss': set validation.free_running_loss=true."
-    yield from patience_problems(config.validation, config.data.has_validation)
+    yield from validation_problems(config.validation, config.data.has_validation)
     length = config.trainer.max_steps, config.trainer.max_epochs
     yield from length_problems(config.learning_rate, *length, config.data.has_validation)
     if config.data.batching.size < config.trainer.world_size * config.trainer.accumulate:

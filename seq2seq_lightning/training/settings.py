@@ -137,11 +137,12 @@ class ValidationConfig:
     sentences: int | None = None  # decode only the first so many; null: all
     free_running_loss: bool = True  # also the loss with the model's own tokens fed back
     diagnostics: bool = False  # also accuracies by position, with gold and with own tokens fed
+    gradient_position: int | None = None  # also gradient norms by source distance, of this label's loss (1: the first)
     decoding: DecodingConfig = field(default_factory=GreedyConfig)
 
     def __post_init__(self) -> None:
         """Refuse intervals below one and a monitor that is no validation key."""
-        for key in ("every", "patience", "sentences"):
+        for key in ("every", "patience", "sentences", "gradient_position"):
             value = getattr(self, key)
             if isinstance(value, int) and value < 1:
                 raise ConfigurationError(f"validation.{key} is {value}; it must be at least 1, or null.")
@@ -149,15 +150,28 @@ class ValidationConfig:
             raise ConfigurationError(f"validation.monitor is {self.monitor!r}; it must be a key such as 'val/loss'.")
 
 
-def patience_problems(config: ValidationConfig, has_validation: bool) -> list[str]:
-    """Early stopping that could never stop anything."""
-    if config.patience is None or has_validation:
+def validation_problems(config: ValidationConfig, has_validation: bool) -> list[str]:
+    """What is asked of validations that never come."""
+    if has_validation:
         return []
+    asked = {
+        "patience": "stops training after validations without improvement",
+        "gradient_position": "follows gradients at validations",
+        "diagnostics": "measures accuracies at validations",
+    }
+    defaults = ValidationConfig()
     return [
-        f"validation.patience={config.patience} stops training after validations without improvement, but the data has "
-        "no validation split. Give it one (such as data.val.source and data.val.target), or set "
-        "validation.patience=null."
+        f"validation.{key}={plain} {does}, but the data has no validation split. Give it one (such as data.val.source "
+        f"and data.val.target), or set validation.{key}={_plain(getattr(defaults, key))}."
+        for key, does in asked.items()
+        if getattr(config, key) != getattr(defaults, key)
+        for plain in [_plain(getattr(config, key))]
     ]
+
+
+def _plain(value: int | bool | None) -> str:
+    """As it is written in a configuration."""
+    return "null" if value is None else str(value).lower()
 
 
 class AfterScoring(Enum):

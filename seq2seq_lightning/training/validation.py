@@ -22,6 +22,7 @@ from seq2seq_lightning.training.asked import banned_ids
 from seq2seq_lightning.training.diagnostics import PositionCurves, accuracies, output_diagnostics
 from seq2seq_lightning.training.label_losses import label_losses
 from seq2seq_lightning.training.settings import ValidationConfig
+from seq2seq_lightning.training.source_gradients import SourceGradients, mean_norms
 from seq2seq_lightning.training.unknown_words import replaces_unknown, words_copied
 from seq2seq_lightning.training.utilities import utility_of
 
@@ -72,6 +73,7 @@ class Validation:
         self.labels = self.correct = 0
         self.decoded: dict[int, Decoded] = {}
         self.curves = PositionCurves()
+        self.gradients = SourceGradients(self.config.gradient_position or 1)
 
     def measure(self, model: Seq2Seq, batch: Batch) -> None:
         """Add one batch; the model is in evaluation mode."""
@@ -92,6 +94,8 @@ class Validation:
             self.free_running_nll += float(losses.nll)
             if self.config.diagnostics:
                 self.curves.add_free_running(model, free, batch.target_labels, self.ids.pad)
+        if self.config.gradient_position is not None:
+            self.gradients.add(model, batch, self.ids.pad)
         self._decode(model, batch)
 
     def _decode(self, model: Seq2Seq, batch: Batch) -> None:
@@ -135,7 +139,7 @@ class Validation:
     def conclude(self) -> dict[str, float]:
         """The logged values of this pass over all ranks; forgets them."""
         sums = [self.nll, self.free_running_nll, self.labels, self.correct]
-        shares: list[Any] = [(sums, self.decoded, self.curves.plain())]
+        shares: list[Any] = [(sums, self.decoded, self.curves.plain(), self.gradients.plain())]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             shares *= torch.distributed.get_world_size()
             torch.distributed.all_gather_object(shares, shares[0])
@@ -148,6 +152,7 @@ class Validation:
         if self.config.free_running_loss:
             values["val/free_running_loss"] = free_nll / labels
         values |= {f"val/{name}": value for name, value in accuracies(share[2] for share in shares).items()}
+        values |= {f"val/{name}": value for name, value in mean_norms(share[3] for share in shares).items()}
         return values | self._scores(decoded)
 
     def _scores(self, decoded: dict[int, Decoded]) -> dict[str, float]:

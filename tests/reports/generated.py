@@ -26,6 +26,7 @@ from seq2seq_lightning.structure import to_plain
 
 WORDS = ["ein", "hund", "läuft", "über", "die", "wiese", "und", "bellt", "laut", "am", "abend"]
 BINS = ("1", "2", "3", "4", "5", "6-10", "11-20")
+DISTANCES = ("0", "1", "2", "3", "4", "5", "6-7", "8-10", "11-15", "16-20")
 SEARCHES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("greedy", {"name": "greedy"}),
     ("beam 2", {"name": "beam", "beam_width": 2, "length_penalty": "none", "alpha": None, "beta": 0.0}),
@@ -128,6 +129,8 @@ def _history(updates: int, skill: float, dice: random.Random, attends: bool) -> 
                 val[f"free_running_accuracy_at/{name}"] = 100 * skill - 7 * place
                 if attends or place < 4:
                     val[f"{looked}/{name}"] = 90 - 3 * place
+            for place, name in enumerate(DISTANCES):
+                val[f"gradient_at_distance/{name}"] = 0.1 * (0.95 if attends else 0.6) ** place
             yield from ({"global_step": step, "key": f"val/{key}", "value": value} for key, value in val.items())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from seq2seq_lightning.reports.figures.attention import attention_maps
+from seq2seq_lightning.reports.figures.distances import gradients_by_distance
 from seq2seq_lightning.reports.figures.evidence import Evidence, read_evidence
 from seq2seq_lightning.reports.figures.figure import Figure
 from seq2seq_lightning.reports.figures.learning import gradients, learning_curves, schedules
@@ -23,6 +24,7 @@ FIGURES: tuple[Callable[[Evidence], list[Figure]], ...] = (
     penalty_grids,
     attention_maps,
     source_positions,
+    gradients_by_distance,
     gradients,
 )
 
