@@ -16,6 +16,7 @@ from seq2seq_lightning.data.tasks import build_task
 from seq2seq_lightning.decoding import DecodingConfig
 from seq2seq_lightning.decoding.ensemble import Average
 from seq2seq_lightning.experiments.files import read_json, write_json_durably
+from seq2seq_lightning.experiments.fingerprint import fingerprint
 from seq2seq_lightning.experiments.record import read_record
 from seq2seq_lightning.experiments.scores import FILE_NAME, Score, Scores, read_scores, write_scores
 from seq2seq_lightning.job import QUALITY, Job
@@ -27,7 +28,7 @@ from seq2seq_lightning.training.checkpoint_index import read_index
 from seq2seq_lightning.training.devices import device_named
 from seq2seq_lightning.training.evaluation import Evaluation
 from seq2seq_lightning.training.quality import describe_quality
-from seq2seq_lightning.training.tracking import log_scores
+from seq2seq_lightning.training.tracking import JobType, RunIdentity, is_tracking, log_scores, tracked_evaluation
 
 
 def score(job: Job, config: Config, corpus: Corpus) -> dict[str, Scores]:
@@ -80,7 +81,10 @@ def _write(
     write_scores(folder, scores, _rows(pairs, evaluation, trained), attention)
     if evaluation.quality is not None:
         write_json_durably(folder / QUALITY, evaluation.quality.to_plain())
-    if decoding == config.decoding:
+    if not is_tracking():
+        with tracked_evaluation(config.logger, _evaluation_identity(job, config, decoding)):
+            _track(config, scores, pairs, evaluation, attention)
+    elif decoding == config.decoding:  # the training's own
         _track(config, scores, pairs, evaluation, attention)
 
 
@@ -185,6 +189,25 @@ def _rows(pairs: list[Pair], evaluation: Evaluation, trained: Trained) -> Iterab
         if len(n_best) > 1:
             row["n_best"] = [[trained.text(each, pair.source), each.score] for each in n_best]
         yield row
+
+
+def _evaluation_identity(job: Job, config: Config, decoding: DecodingConfig) -> RunIdentity:
+    """What a tracker is told about a decoding that is not scored by its training; its test sets make one run."""
+    settings = to_plain(decoding)
+    members = [Path(member).name for member in job.members]
+    part = fingerprint({"decoding": settings, "members": members, "average": job.average}, digits=8)
+    return RunIdentity(
+        directory=job.folder,
+        name=f"{config.name} {job.name_of(decoding)}",
+        fingerprint=job.fingerprint,
+        config=job.config | {"decoding": settings},
+        overrides=job.overrides,
+        group=config.group,
+        monitor=None,
+        mode="max",
+        job_type=JobType.evaluate,
+        part=part,
+    )
 
 
 def _track(

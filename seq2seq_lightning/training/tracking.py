@@ -1,4 +1,4 @@
-"""Weights & Biases: one tracked run per training, offline where no server answers, ended whatever happens.
+"""Weights & Biases: a tracked run per training and per later decoding, offline where no server answers, always ended.
 
 Only rank 0 tracks. Nothing here decides a number: a tracker that is lost is a warning, never the end of a training.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,20 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq2seq_lightning.errors import ConfigurationError
 from seq2seq_lightning.experiments.redaction import without_secrets
 from seq2seq_lightning.metrics import higher_is_better
-from seq2seq_lightning.training.settings import WandbLoggerConfig, WandbMode
+from seq2seq_lightning.training.settings import LoggerConfig, WandbLoggerConfig, WandbMode
 
 STEP = "trainer/global_step"
 LONGEST_TAG = 64  # letters; W&B refuses longer ones
 LOSSES = ("train/loss", "val/loss", "val/perplexity", "val/free_running_loss")
 QUIET: dict[str, Any] = {"console": "off", "silent": True, "disable_git": True}
 PIXELS = 16  # of a picture of attention, per position
+
+
+class JobType(Enum):
+    """What a tracked run did, to be told apart within a group."""
+
+    train = "train"
+    evaluate = "evaluate"
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,13 @@ class RunIdentity:
     group: str | None
     monitor: str | None  # the key whose best value is the run's summary
     mode: str  # min or max
+    job_type: JobType = JobType.train
+    part: str = ""  # what tells an evaluation from the training that it belongs to, and from others
+
+    @property
+    def id(self) -> str:
+        """By which the tracker knows it; the same again continues it."""
+        return f"{self.fingerprint}-{self.part}" if self.part else self.fingerprint
 
 
 @rank_zero_only
@@ -52,7 +68,7 @@ def start_tracking(config: WandbLoggerConfig, run: RunIdentity) -> Any:
         return None
     tracked.define_metric(STEP)
     tracked.define_metric("*", step_metric=STEP)
-    for key, best in _summaries(run).items():
+    for key, best in _summaries(run).items() if run.job_type is JobType.train else ():
         tracked.define_metric(key, summary=best, step_metric=STEP)
     return tracked
 
@@ -99,10 +115,10 @@ def _arguments(config: WandbLoggerConfig, run: RunIdentity) -> dict[str, Any]:
     return {
         "project": config.project,
         "entity": config.entity,
-        "id": run.fingerprint,
+        "id": run.id,
         "name": run.name,
         "group": run.group,
-        "job_type": "train",
+        "job_type": run.job_type.value,
         "tags": tags([*config.tags, *run.overrides]),
         "config": without_secrets(dict(run.config)),
         "dir": str(run.directory),
@@ -166,6 +182,29 @@ def finish_tracking(exit_code: int) -> None:
     run = wandb.run
     if run is not None:
         _survive("its end", lambda: run.finish(exit_code=exit_code))
+
+
+def is_tracking() -> bool:
+    """Whether a tracked run is open in this process."""
+    return wandb.run is not None
+
+
+@contextmanager
+def tracked_evaluation(config: LoggerConfig, run: RunIdentity) -> Iterator[None]:
+    """A tracked run of its own for scores that are made after the training, where it was tracked; ended with the block.
+
+    Within a tracked training they are its own.
+    """
+    if not isinstance(config, WandbLoggerConfig) or is_tracking():
+        yield
+        return
+    start_tracking(config, run)
+    exit_code = 1
+    try:
+        yield
+        exit_code = 0
+    finally:
+        finish_tracking(exit_code)
 
 
 def _survive(what: str, tell: Callable[[], object]) -> None:

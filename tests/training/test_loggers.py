@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import wandb
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from seq2seq_lightning.config import Config
+from seq2seq_lightning.decoding.beam import BeamConfig
 from seq2seq_lightning.experiments.files import read_jsonl
 from seq2seq_lightning.experiments.scores import read_all_scores
 from seq2seq_lightning.job import Job
 from seq2seq_lightning.run import run
+from seq2seq_lightning.structure import to_plain
 from seq2seq_lightning.training import module
 from seq2seq_lightning.training.loggers import CSVLogger, HistoryLogger
 
@@ -114,8 +117,13 @@ def _told(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def inspect(made: Job) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """An offline run of W&B, read by its own command: summary, and the records."""
-    (folder,) = (made.folder / "wandb").glob("offline-run-*")
+    """The offline run of a training, read by W&B's own command: summary, and the records."""
+    return inspect_run(made, made.fingerprint)
+
+
+def inspect_run(made: Job, id_: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The one whose id matches."""
+    (folder,) = (made.folder / "wandb").glob(f"offline-run-*-{id_}")
     command = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", "--json"]
     summary = subprocess.run([*command, "--summary", str(folder)], capture_output=True, text=True, check=True)
     records = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=True)
@@ -147,6 +155,27 @@ def test_wandb_holds_config_curves_scores_and_samples(job: Callable[..., Job]) -
     assert (samples["nrows"], samples["ncols"]) == (3, 3)
     assert summary["summary"]["attention/test"]["count"] > 0
     assert [record for record in records if record["type"] == "artifact"]
+
+
+@pytest.mark.slow
+def test_a_later_decoding_is_a_run_of_its_own_in_the_same_group(job: Callable[..., Job]) -> None:
+    made = job("wandb", samples=2)
+    run(made)
+    run(made)  # finished: nothing more is tracked
+    beam = to_plain(BeamConfig(beam_width=2))
+    later = replace(made, config=made.config | {"decoding": beam}, overrides=["decoding=beam"], train=False)
+    run(later)
+    assert wandb.run is None
+    assert len(list((made.folder / "wandb").glob("offline-run-*"))) == 2
+    summary, records = inspect_run(made, f"{made.fingerprint}-????????")
+    told = next(record["run"] for record in records if record["type"] == "run")
+    assert (told["job_type"], told["run_group"]) == ("evaluate", "some sweep")
+    assert (summary["name"], summary["tags"], summary["exit_code"]) == ("tracked beam", ["decoding=beam"], 0)
+    assert summary["config"]["decoding"]["beam_width"] == 2
+    (scores,) = [each for each in read_all_scores(made.folder).values() if each.decoding_name == "beam"]
+    assert summary["summary"]["test/bleu"] == pytest.approx(scores.scores["bleu"].value)
+    assert summary["summary"]["samples/test"]["nrows"] == 2
+    assert inspect(made)[0]["summary"].keys() >= {"val/bleu"}
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,18 @@ import pytest
 import wandb
 
 from seq2seq_lightning.errors import ConfigurationError
-from seq2seq_lightning.training.settings import WandbLoggerConfig, WandbMode
+from seq2seq_lightning.training.settings import NoLoggerConfig, WandbLoggerConfig, WandbMode
 from seq2seq_lightning.training.tracking import (
     LONGEST_TAG,
+    JobType,
     RunIdentity,
     finish_tracking,
+    is_tracking,
     log_checkpoint,
     log_scores,
     start_tracking,
     tags,
+    tracked_evaluation,
     wandb_mode,
 )
 
@@ -197,6 +201,30 @@ def test_nothing_is_told_where_nothing_is_tracked(tmp_path: Path) -> None:
     log_checkpoint(tmp_path / "best.ckpt", "abc")
     finish_tracking(0)
     assert wandb.run is None
+
+
+def test_the_tracked_run_of_an_evaluation_ends_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = replace(identity(tmp_path), job_type=JobType.evaluate, part="12345678")
+    begun: dict[str, Any] = {}
+    ended: list[int] = []
+
+    def init(**options: Any) -> mock.Mock:
+        begun.update(options)
+        monkeypatch.setattr(wandb, "run", mock.Mock(finish=lambda exit_code: ended.append(exit_code)))
+        return wandb.run  # type: ignore[return-value]
+
+    monkeypatch.setattr(wandb, "init", init)
+    config = WandbLoggerConfig(mode=WandbMode.offline)
+    with pytest.raises(RuntimeError, match="out of luck"), tracked_evaluation(config, made):
+        assert is_tracking()
+        raise RuntimeError("out of luck")
+    assert (begun["job_type"], begun["id"], ended) == ("evaluate", "abcdef012345-12345678", [1])
+    with tracked_evaluation(config, made):  # within a run that is tracked already it is no other
+        assert ended == [1]
+    assert ended == [1]
+    monkeypatch.setattr(wandb, "run", None)
+    with tracked_evaluation(NoLoggerConfig(), made):
+        assert not is_tracking()
 
 
 def test_what_the_tracker_cannot_take_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
