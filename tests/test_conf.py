@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from seq2seq_lightning.command_config import AblateConfig, EvaluateConfig, TranslateConfig
 from seq2seq_lightning.commands.application import plain
+from seq2seq_lightning.commands.composition import SweepLoader
 from seq2seq_lightning.config import FAMILIES, GROUPS, Config
 from seq2seq_lightning.config_store import COMMANDS, SECTIONS, conf_dir, register_schemas
 from seq2seq_lightning.data.tasks import build_task
@@ -85,6 +88,7 @@ ELSEWHERE = [  # what SPEC §10 promises besides one option per group
 ]
 
 STEPPED: list[Config] = []
+Composed = Callable[[list[str]], dict[str, Any]]
 
 
 def options(conf: Path, group: str) -> list[str]:
@@ -143,6 +147,15 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str
 
 def composed(command: str, overrides: list[str]) -> dict[str, Any]:
     return plain(compose(command, overrides))
+
+
+@pytest.fixture(scope="module")
+def as_in_sweeps(hydra: None) -> Composed:
+    """Training configurations as sweeps compose them, which tests/commands/test_composition.py holds against Hydra's."""
+    loader = GlobalHydra.instance().config_loader()
+    master = loader.load_configuration("train", [], RunMode.MULTIRUN)
+    own = SweepLoader(loader.get_search_path())
+    return lambda overrides: own.values(master, overrides)
 
 
 def takes_a_step(config: Config, folder: Path) -> None:
@@ -224,25 +237,27 @@ def test_every_ablation_can_be_expanded_and_begun(name: str) -> None:
 
 @pytest.mark.very_slow
 @pytest.mark.parametrize("name", options(CONF, "ablation"))
-def test_every_row_and_every_value_of_an_ablation_composes(name: str) -> None:
+def test_every_row_and_every_value_of_an_ablation_composes(name: str, as_in_sweeps: Composed) -> None:
     seen: set[str] = set()
     for trial in expand(_ablation(name).ablation):
         words = {word for word in trial.overrides if not word.startswith("seed=")}
         if words - seen:
             seen |= words
-            Config.from_plain(composed("train", trial.overrides))
+            Config.from_plain(as_in_sweeps(trial.overrides))
 
 
 @pytest.mark.very_slow
 @pytest.mark.parametrize("name", options(CONF, "ablation"))
-def test_every_trial_of_an_ablation_composes_to_a_training_of_its_own(name: str, files: dict[str, list[str]]) -> None:
+def test_every_trial_of_an_ablation_composes_to_a_training_of_its_own(
+    name: str, files: dict[str, list[str]], as_in_sweeps: Composed
+) -> None:
     ablation = _ablation(name).ablation
     trainings = {tuple(trial.training_overrides) for trial in expand(ablation) if trial.seed == ablation.seeds[0]}
     fingerprints = set()
     for overrides in trainings:
-        plain = composed("train", list(overrides))
+        plain = as_in_sweeps([*overrides])
         given = files.get(plain["data"]["name"], [])
-        config = Config.from_plain(composed("train", [*overrides, *given]) if given else plain)
+        config = Config.from_plain(as_in_sweeps([*overrides, *given]) if given else plain)
         fingerprints.add(Job.of(config, []).fingerprint)
     assert len(fingerprints) == len(trainings)
 
