@@ -151,7 +151,7 @@ def composed(command: str, overrides: list[str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def as_in_sweeps(hydra: None) -> Composed:
-    """Training configurations as sweeps compose them, which tests/commands/test_composition.py holds against Hydra's."""
+    """Training configurations as sweeps compose them; tests of composition.py hold that against Hydra itself."""
     loader = GlobalHydra.instance().config_loader()
     master = loader.load_configuration("train", [], RunMode.MULTIRUN)
     own = SweepLoader(loader.get_search_path())
