@@ -10,9 +10,11 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
+from rapidfuzz.distance import Levenshtein
 from rich.table import Table
 
 from seq2seq_lightning.commands.application import FAILED, MISTAKE
@@ -20,7 +22,7 @@ from seq2seq_lightning.commands.pipes import reader_may_leave
 from seq2seq_lightning.commands.processes import is_done, run_attached, share_threads
 from seq2seq_lightning.config import FAMILIES, Config
 from seq2seq_lightning.decoding import DecodingConfig
-from seq2seq_lightning.errors import ConfigurationError, UserError, nearest
+from seq2seq_lightning.errors import ConfigurationError, UserError
 from seq2seq_lightning.experiments.record import FILE_NAME, Record, read_record
 from seq2seq_lightning.experiments.scores import Scores, read_all_scores
 from seq2seq_lightning.job import Job
@@ -62,8 +64,17 @@ def find(name: str, roots: Sequence[Path]) -> Path:
             f"{', '.join(str(each) for each in matching[:5])}. Give more digits, or the directory."
         )
     raise ConfigurationError(
-        f"'{name}' is neither the directory of a run nor a run under {places}. {nearest(name, found)}"
+        f"'{name}' is neither the directory of a run nor a run under {places}. {_like(name, list(found.values()))}"
     )
+
+
+def _like(name: str, runs: Sequence[Path]) -> str:
+    """The three runs, of however many, whose fingerprint or directory comes nearest to what was asked for."""
+    if not runs:
+        return "There is none: --root and --committed name other folders."
+    word = name.strip("/").rpartition("/")[2]
+    near = nsmallest(3, runs, key=lambda run: min(Levenshtein.distance(word, part) for part in run.parts[-2:]))
+    return f"The nearest of {len(runs)}: {', '.join(map(str, near))}. `seq2seq-runs list` shows all."
 
 
 def rebuilt(record: Record, scores: Sequence[Scores], into: Path) -> Job:

@@ -38,6 +38,20 @@ def test_a_run_is_found_by_its_directory_or_by_how_its_fingerprint_begins(tmp_pa
         find("fff", roots)
 
 
+def test_of_many_runs_the_nearest_three_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"There is none: --root and --committed name other folders"):
+        find("abc", [tmp_path])
+    for digit in range(9):
+        write_record(tmp_path / "a" / f"{digit}bcdef012345", record(f"{digit}bcdef012345"))
+    write_record(tmp_path / "teacher" / "000000000000", record("000000000000"))
+    with pytest.raises(ConfigurationError) as caught:
+        find(f"{tmp_path}/a/4bcdef01234x", [tmp_path])
+    told = str(caught.value)
+    assert f"The nearest of 10: {tmp_path}/a/4bcdef012345, " in told and told.count(f"{tmp_path}/a/") == 4
+    with pytest.raises(ConfigurationError, match=f"The nearest of 10: {tmp_path}/teacher/000000000000, "):
+        find("teachers", [tmp_path])  # a run named by its folder
+
+
 def test_scores_are_set_beside_those_of_equal_decoding_and_signature() -> None:
     beam = {"name": "beam", "beam_width": 3}
     recorded = [scores(30.0), scores(31.0, decoding=beam)]
