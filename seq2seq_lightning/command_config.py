@@ -64,6 +64,7 @@ class AblateConfig:
     ablation: AblationConfig = field(default_factory=AblationConfig)
     mode: AblateMode = AblateMode.run
     overrides: list[str] = field(default_factory=list)  # added to every trial
+    rows: list[str] = field(default_factory=list)  # labels of rows to train now; none: all. The table shows every row
     replicas: int = 1  # seeds of a row that are trained at once in one process, where that is faster; 1: each alone
     committed: str | None = "results"  # a folder of records that count as finished too; null: train everything here
     export: bool = False  # copy records, scores and tables to the committed folder, without weights

@@ -40,6 +40,7 @@ def task(composed: DictConfig) -> None:
         names = GlobalHydra.instance().config_loader().get_group_options("ablation")
         raise ConfigurationError(f"Name an ablation: ablation=NAME. {nearest('', names)}")
     trials = expand(config.ablation)
+    _check_rows(config)
     overrides = [_overrides(config, trial) for trial in trials]
     context, master = _sweep_context()
     try:
@@ -52,8 +53,9 @@ def task(composed: DictConfig) -> None:
     entries = {trial.key: _entry(job, config.ablation) for trial, job in zip(trials, everything.jobs, strict=True)}
     roots = [Path(config.paths.runs), *([Path(config.committed)] if config.committed else [])]
     results = collect(trials, entries, roots)
-    missing = [number for number, result in enumerate(results) if not _scored(result, config)]
-    costs = _costs(config, everything, results)
+    asked = [number for number, trial in enumerate(trials) if not config.rows or trial.row_label in config.rows]
+    missing = [number for number in asked if not _scored(results[number], config)]
+    costs = _costs(config, everything, results, asked)
     failure = None
     if config.mode is AblateMode.run and missing:
         if any(cost.seconds is not None for cost in costs):
@@ -72,6 +74,14 @@ def task(composed: DictConfig) -> None:
         raise failure
 
 
+def _check_rows(config: AblateConfig) -> None:
+    labels = [row.label for row in config.ablation.rows]
+    for label in config.rows:
+        if label not in labels:
+            told = nearest(label, labels) if labels else "The table has axes only: leave `rows` out."
+            raise ConfigurationError(f"rows: {label!r} is no row of ablation={config.ablation.name}. {told}")
+
+
 def _lacks_folder(error: ConfigurationError) -> bool:
     """Is all that is wrong that nobody said where the data are?"""
     return all("`data.folder` is not given" in line for line in str(error).splitlines())
@@ -88,11 +98,11 @@ def _at_once(master: DictConfig) -> int:
     return jobs_at_once(master.hydra.launcher, core_count())
 
 
-def _costs(config: AblateConfig, plan: Plan, results: list[TrialResult]) -> list[CellCost]:
+def _costs(config: AblateConfig, plan: Plan, results: list[TrialResult], asked: list[int]) -> list[CellCost]:
     """Of every cell that has trainings to do; before a run only what is known without a look."""
     if config.mode is AblateMode.status:
         return []
-    firsts = {job.fingerprint: number for number, job in reversed([*enumerate(plan.jobs)])}
+    firsts = {plan.jobs[number].fingerprint: number for number in reversed(asked)}
     trained = [
         Trained(str(results[number].trial.place), plan.jobs[number], results[number].state is not State.finished)
         for number in sorted(firsts.values())

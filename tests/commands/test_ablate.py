@@ -58,6 +58,25 @@ def test_every_shipped_file_lists_its_trials(
     assert printed.out.splitlines()[-1].startswith("forecast: 0.00 h for ")
 
 
+def test_some_rows_are_run_and_all_are_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = ["ablation=scan_primitives", "ablation.seeds=[1]", f"paths.runs={tmp_path}", "committed=null"]
+    started: list[int] = []
+    monkeypatch.setattr(ablate, "launch_sweep", lambda plan, *_, **__: started.extend([*plan.first, *plan.later]))
+    assert called(monkeypatch, *run, "rows=[jump]") == 0
+    shown = capsys.readouterr().out
+    assert started == [1]
+    assert "turn left" in shown and "jump" in shown
+
+
+def test_a_row_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert called(monkeypatch, "ablation=scan_primitives", "rows=[jumps]") == 2
+    assert "rows: 'jumps' is no row of ablation=scan_primitives. Did you mean" in capsys.readouterr().err
+    assert called(monkeypatch, "ablation=cells", "rows=[gru]") == 2
+    assert "The table has axes only: leave `rows` out." in capsys.readouterr().err
+
+
 def test_a_look_that_is_over_before_it_is_warm_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
