@@ -70,7 +70,9 @@ def test_some_rows_are_run_and_all_are_shown(
     assert "turn left" in shown and "jump" in shown
 
 
-def test_a_row_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_row_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert called(monkeypatch, "ablation=scan_primitives", "rows=[jumps]") == 2
     assert "rows: 'jumps' is no row of ablation=scan_primitives. Did you mean" in capsys.readouterr().err
     assert called(monkeypatch, "ablation=cells", "rows=[gru]") == 2
