@@ -27,7 +27,7 @@ from seq2seq_lightning.experiments.ablation_config import AblationConfig
 from seq2seq_lightning.experiments.files import read_json, write_json_durably
 from seq2seq_lightning.experiments.ledger import Entry, State, TrialResult, collect, export, write_trials
 from seq2seq_lightning.job import Job
-from seq2seq_lightning.reports.figures import read_evidence
+from seq2seq_lightning.reports.figures import condense, read_evidence
 from seq2seq_lightning.reports.formats import show, write_table
 from seq2seq_lightning.reports.html import write_report
 from seq2seq_lightning.structure import from_plain, to_plain
@@ -191,11 +191,11 @@ def _write_plan(folder: Path, config: AblateConfig, entries: dict[str, Entry]) -
 
 
 def _export(config: AblateConfig, trials: list[Trial], entries: dict[str, Entry], results: list[TrialResult]) -> None:
-    """Records and scores of finished trials, and the table that leads to them, for committing."""
+    """Records, scores and what figures need of finished trials, and the table that leads to them, for committing."""
     folder = Path(str(config.committed)) / config.ablation.name
     for run in {result.run_dir for result in results if result.state is State.finished and result.run_dir}:
         if not run.is_relative_to(folder):
-            export(run, folder)
+            condense(run, export(run, folder), config.ablation.metrics)
     _write_plan(folder, config, entries)
     exported = collect(trials, entries, [Path(str(config.committed))])
     made = write_table(folder, config.ablation, exported)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,19 +54,30 @@ def counted(
     return Counted(sums, _ratio)
 
 
+def value_of(metric: str, config: MetricsConfig) -> Callable[[np.ndarray], float] | None:
+    """The score of sums over sentences, where a metric is one."""
+    if metric == "bleu":
+        return partial(_bleu_value, config)
+    return _ratio if metric in RATIOS else None
+
+
 def _ratio(sums: np.ndarray) -> float:
     return float(100 * sums[0] / sums[1])
 
 
 def _bleu(hypotheses: Sequence[str], references: References, config: MetricsConfig) -> Counted:
     own = config.bleu
-    options: dict[str, Any] = {"smooth_method": own.smooth_method, "smooth_value": own.smooth_value}
-    metric = BLEU(own.lowercase, force=True, tokenize=own.tokenize, effective_order=True, **options)
+    metric = BLEU(own.lowercase, force=True, tokenize=own.tokenize, effective_order=True, **_smoothing(config))
     found = [metric.sentence_score(text, list(each)) for text, each in zip(hypotheses, references, strict=True)]
     sums = np.array([[*each.counts, *each.totals, each.sys_len, each.ref_len] for each in found]).reshape(-1, 10)
 
-    def value(total: np.ndarray) -> float:
-        plain = [int(each) for each in total]
-        return float(BLEU.compute_bleu(plain[:4], plain[4:8], plain[8], plain[9], **options).score)
+    return Counted(sums, partial(_bleu_value, config))
 
-    return Counted(sums, value)
+
+def _bleu_value(config: MetricsConfig, total: np.ndarray) -> float:
+    plain = [int(each) for each in total]
+    return float(BLEU.compute_bleu(plain[:4], plain[4:8], plain[8], plain[9], **_smoothing(config)).score)
+
+
+def _smoothing(config: MetricsConfig) -> dict[str, Any]:
+    return {"smooth_method": config.bleu.smooth_method, "smooth_value": config.bleu.smooth_value}

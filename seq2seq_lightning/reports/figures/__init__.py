@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from seq2seq_lightning.reports.figures.attention import attention_maps
 from seq2seq_lightning.reports.figures.distances import gradients_by_distance
-from seq2seq_lightning.reports.figures.evidence import Evidence, read_evidence
+from seq2seq_lightning.reports.figures.evidence import Evidence, condense, read_evidence
 from seq2seq_lightning.reports.figures.figure import Figure
 from seq2seq_lightning.reports.figures.learning import gradients, learning_curves, schedules
 from seq2seq_lightning.reports.figures.lengths import by_source_length
@@ -28,7 +28,7 @@ FIGURES: tuple[Callable[[Evidence], list[Figure]], ...] = (
     gradients,
 )
 
-__all__ = ["FIGURES", "Evidence", "Figure", "figures", "read_evidence", "sample_outputs"]
+__all__ = ["FIGURES", "Evidence", "Figure", "condense", "figures", "read_evidence", "sample_outputs"]
 
 
 def figures(evidence: Evidence) -> list[Figure]:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from seq2seq_lightning.errors import ConfigurationError, DataError
 from seq2seq_lightning.experiments.ablation import text
 from seq2seq_lightning.experiments.ablation_config import AblationConfig, Cell
 from seq2seq_lightning.experiments.files import read_jsonl
 from seq2seq_lightning.experiments.ledger import State, TrialResult
-from seq2seq_lightning.experiments.record import HISTORY_NAME
+from seq2seq_lightning.experiments.record import HISTORY_NAME, read_record
 from seq2seq_lightning.experiments.scores import HYPOTHESES_NAME, Scores, read_all_scores
 from seq2seq_lightning.metrics import MetricsConfig
+from seq2seq_lightning.metrics.counts import Counted, value_of
+from seq2seq_lightning.reports.condensed import (
+    Curve,
+    SentenceSums,
+    read_curves,
+    read_sentences,
+    sentence_sums,
+    write_curves,
+    write_sentences,
+)
 from seq2seq_lightning.structure import from_plain
-
-Curve = list[tuple[float, float]]  # (update, value), in the order of the updates
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,23 @@ class Decoding:
     def outputs(self) -> list[dict[str, Any]]:
         """The rows of `hypotheses.jsonl`, in the order of the test set; none where they were not kept."""
         return readable(self.folder / HYPOTHESES_NAME)
+
+    def counted(self, metric: str) -> tuple[NDArray[np.int64], Counted] | None:
+        """Of each sentence the length of its source, and what it counts in a score: from the outputs, or as exported.
+
+        Sorted as all runs of a row sort them. None where that is not kept, tells no sums, or does not give the score.
+        """
+        value = value_of(metric, self.metrics)
+        kept = sentence_sums(self.outputs, [metric], self.metrics) if self.outputs else self._exported
+        if value is None or kept is None or metric not in kept.sums or metric not in self.scores.scores:
+            return None
+        made = Counted(kept.sums[metric], value)
+        is_whole = len(kept.lengths) == self.scores.sentences
+        return (kept.lengths, made) if is_whole and abs(made.score - self.scores.scores[metric].value) < 0.01 else None
+
+    @cached_property
+    def _exported(self) -> SentenceSums | None:
+        return read_sentences(self.folder)
 
 
 @dataclass(frozen=True)
@@ -117,19 +145,24 @@ def readable(path: Path) -> list[dict[str, Any]]:
 def _run(run_dir: Path, results: Sequence[TrialResult], first: str) -> Run:
     finished = results[0].state is State.finished
     found = read_all_scores(run_dir) if finished else {}
-    metrics = _metrics(results[0])
+    metrics = _metrics(results[0].record.config if results[0].record else {})
     decodings = [Decoding(scores, run_dir / "decodings" / name, metrics) for name, scores in found.items()]
     own = [scores for result in results if result.trial.decoding_label == first for scores in result.scores]
     chosen = frozenset(name for name, scores in found.items() if scores in own)
-    return Run(results[0].trial.seed, _curves(readable(run_dir / HISTORY_NAME)), decodings, chosen)
+    return Run(results[0].trial.seed, read_history(run_dir), decodings, chosen)
 
 
-def _metrics(result: TrialResult) -> MetricsConfig:
-    """The settings of the metrics in the record; the defaults where it has none that this version reads."""
+def _metrics(config: Mapping[str, Any]) -> MetricsConfig:
+    """The settings of the metrics in a record's configuration; the defaults where this version reads none there."""
     try:
-        return from_plain(MetricsConfig, result.record.config["metrics"] if result.record else {}, {})
+        return from_plain(MetricsConfig, config["metrics"], {})
     except (KeyError, ConfigurationError):
         return MetricsConfig()
+
+
+def read_history(run_dir: Path) -> dict[str, Curve]:
+    """What a run logged, by key: all of it, or what an exported one kept."""
+    return _curves(readable(run_dir / HISTORY_NAME)) or read_curves(run_dir)
 
 
 def _curves(entries: Iterable[dict[str, Any]]) -> dict[str, Curve]:
@@ -140,3 +173,17 @@ def _curves(entries: Iterable[dict[str, Any]]) -> dict[str, Curve]:
         if isinstance(key, str) and isinstance(step, int) and isinstance(value, int | float):
             curves.setdefault(key, {})[step] = float(value)
     return {key: sorted(points.items()) for key, points in curves.items()}
+
+
+def condense(run_dir: Path, folder: Path, metrics: Sequence[str]) -> None:
+    """Put beside the exported record and scores of a run, in ``folder``, what its figures need: see `condensed`.
+
+    metrics: those of the table, whose scores by length have bands.
+    """
+    if curves := read_history(run_dir):
+        write_curves(folder, curves)
+    config = _metrics(read_record(run_dir).config)
+    for name, scores in read_all_scores(run_dir).items():
+        kept = sentence_sums(readable(run_dir / "decodings" / name / HYPOTHESES_NAME), metrics, config)
+        if kept is not None and len(kept.lengths) == scores.sentences:
+            write_sentences(folder / "decodings" / name, kept)

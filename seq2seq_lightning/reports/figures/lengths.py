@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from seq2seq_lightning.metrics.counts import Counted, counted
+import numpy as np
+from numpy.typing import NDArray
+
 from seq2seq_lightning.reports.figures.evidence import Decoding, Evidence, Run, TrainedCell
 from seq2seq_lightning.reports.figures.figure import Figure, Overlay, Points, legend, numbers, overlaid
 from seq2seq_lightning.reports.figures.resampling import interval, interval_over_runs
 
 Band = dict[float, tuple[float, float]]
-OF_SENTENCES, OF_RUNS = "over sentences and runs", "over runs alone, where outputs were not kept or tell no sums"
+OF_SENTENCES, OF_RUNS = "over sentences and runs", "over runs alone, where sentences were not kept or tell no sums"
 
 
 def by_source_length(evidence: Evidence) -> list[Figure]:
@@ -61,45 +63,27 @@ def _points(decodings: Sequence[Decoding], metric: str) -> Points:
 
 
 def _band(decodings: Sequence[Decoding], metric: str, points: Points) -> tuple[str, Band]:
-    """Intervals by the outputs of the runs, where all have kept them, else by the runs alone."""
-    kept = [_counted(decoding, metric) for decoding in decodings]
-    counts = [each for each in kept if each is not None]
-    places = _places(decodings[0]) if decodings else None
+    """Intervals by the sentences of the runs, where all know what each counts, else by the runs alone."""
+    kept = [each for decoding in decodings if (each := decoding.counted(metric)) is not None]
+    places = _places(decodings[0], kept[0][0]) if kept and len(kept) == len(decodings) else None
     found: dict[float, tuple[float, float] | None]
-    if places is not None and counts and len(counts) == len(kept):
+    if places is not None:
+        counts = [counted for _, counted in kept]
         kind, found = OF_SENTENCES, {middle: interval(counts, rows) for middle, rows in places.items()}
     else:
         kind, found = OF_RUNS, {middle: interval_over_runs(values) for middle, values in points}
     return kind, {middle: sides for middle, sides in found.items() if sides is not None}
 
 
-def _counted(decoding: Decoding, metric: str) -> Counted | None:
-    return _count(decoding, metric) if metric in decoding.scores.scores else None
-
-
-def _count(decoding: Decoding, metric: str) -> Counted | None:
-    outputs = decoding.outputs
-    if len(outputs) != decoding.scores.sentences:
-        return None
-    try:
-        texts, references = [row["hypothesis"] for row in outputs], [row["references"] for row in outputs]
-    except KeyError:
-        return None
-    made = counted(metric, texts, references, decoding.metrics)
-    told = decoding.scores.scores[metric].value
-    return made if made is not None and abs(made.score - told) < 0.01 else None  # scored with other settings
-
-
-def _places(decoding: Decoding) -> dict[float, list[int]] | None:
+def _places(decoding: Decoding, lengths: NDArray[np.int64]) -> dict[float, list[int]] | None:
     """Middle of each bucket → the places of its sentences; None where lengths are not those that were counted."""
-    lengths = [row.get("source_length", len(str(row.get("source", "")).split())) for row in decoding.outputs]
     found = {}
     for bucket in decoding.scores.by_source_length:
-        low, high = bucket["from"], bucket["to"]
-        rows = [place for place, length in enumerate(lengths) if low <= max(length, 1) <= high]
+        at_least_one = np.maximum(lengths, 1)
+        (rows,) = np.nonzero((bucket["from"] <= at_least_one) & (at_least_one <= bucket["to"]))
         if len(rows) != bucket["n"]:
             return None
-        found[_middle(bucket)] = rows
+        found[_middle(bucket)] = rows.tolist()
     return found
 
 
