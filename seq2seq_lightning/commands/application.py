@@ -19,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from seq2seq_lightning.commands.misfits import is_from_hydra, misfit
 from seq2seq_lightning.commands.pipes import reader_may_leave
 from seq2seq_lightning.config_store import conf_dir, register_schemas
 from seq2seq_lightning.errors import UserError, nearest
@@ -73,6 +74,11 @@ def run_application(config_name: str, task: Callable[[DictConfig], Any], header:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         sys.exit(MISTAKE)
+    except ValueError as error:
+        if not is_from_hydra(error):
+            raise
+        print(f"error: {error}. A group takes the name of one of its files: model/cell=lstm.", file=sys.stderr)
+        sys.exit(MISTAKE)
     except JobFailed as error:
         print(f"failed: {error}", file=sys.stderr)
         sys.exit(error.status if error.status in (MISTAKE, 130, 143) else FAILED)
@@ -109,6 +115,8 @@ def explain(error: BaseException) -> str:
     """Hydra's and OmegaConf's words, with the cause that names the key, without their internal lines."""
     lines = str(error).splitlines()
     cause = error.__cause__
+    if (sentence := misfit(error)) is not None:
+        return sentence
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is needed and not given: add {error.full_key}=… to the command."
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and dataclasses.is_dataclass(cause.object_type):
