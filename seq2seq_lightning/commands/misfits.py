@@ -14,7 +14,7 @@ from omegaconf.errors import ConfigTypeError, ValidationError
 from seq2seq_lightning.config_store import conf_dir
 from seq2seq_lightning.errors import nearest
 
-# the first line of OmegaConf's message → what is said of the value seen, or of its type, and ` or null` where that may be
+# the first line of OmegaConf's message → what is said of the value seen, or of its type, and of null
 MISFITS = {
     r"Value '(.*)' of type '\w+' could not be converted to Integer": "is '{}', where a whole number{} is needed",
     r"Value '(.*)' of type '\w+' could not be converted to Float": "is '{}', where a number{} is needed",
