@@ -43,18 +43,25 @@ COMMANDS: dict[str, type] = {
 
 
 def register_schemas() -> None:
-    """Store one schema per component under `schema/<group>`, and one per command."""
+    """Store one schema per component under `schema/<group>`, and one per command; those that are there are left."""
     store = ConfigStore.instance()
     # Hydra copies the store whole whenever it looks into a group, hundreds of times for --help; what it loads is a copy
     # anyway
     store.__deepcopy__ = lambda memo: store  # type: ignore[attr-defined]
-    for group, base in GROUPS.items():
-        for member in FAMILIES[base]:
-            store.store(group=f"schema/{group}", name=member_name(member), node=open_schema(member))
-    for group, node in SECTIONS.items():
-        store.store(group=f"schema/{group}", name=group, node=open_schema(node))
-    for command, node in COMMANDS.items():
-        store.store(group="schema", name=command, node=open_schema(node))
+    stored: dict[tuple[str, str], type] = store.__dict__.setdefault("seq2seq_lightning", {})
+    for (group, name), cls in _schemas().items():
+        if stored.get((group, name)) is not cls:
+            store.store(group=group, name=name, node=open_schema(cls))
+            stored[group, name] = cls
+
+
+def _schemas() -> dict[tuple[str, str], type]:
+    """(group, name) → class."""
+    members = {
+        (f"schema/{group}", member_name(each)): each for group, base in GROUPS.items() for each in FAMILIES[base]
+    }
+    sections = {(f"schema/{group}", group): cls for group, cls in SECTIONS.items()}
+    return members | sections | {("schema", name): cls for name, cls in COMMANDS.items()}
 
 
 def open_schema(cls: type) -> DictConfig:
