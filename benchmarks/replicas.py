@@ -44,6 +44,7 @@ MODELS = {  # cell, units, layers, attention
     "gru 1 × 50, attention": ("gru", 50, 1, "additive"),
     "lstm 1 × 100, attention": ("lstm", 100, 1, "additive"),
 }
+WARM = 150  # updates before the first round, after which every length has been met
 Step = Callable[[], None]
 Lengths = Sequence[tuple[int, int]]
 
@@ -127,7 +128,8 @@ def many(setting: Setting, count: int) -> Step:
         gold = draw_gold_masks(0.5, Granularity.sequence, range(count), update, places, target.shape[1])
         assert gold is not None
         own = (labels != PAD) & ~gold
-        readouts = replicas.unroll(replicas.begin(source, lengths, target, drawn), own if own.any() else None)
+        begun = replicas.begin(source, lengths, target, drawn)
+        readouts = replicas.unroll(begun, own if own.any() else None, [share.target_time for share in shares])
         logits = replicas.logits(readouts.readout).flatten(0, 1)
         losses = F.cross_entropy(logits, labels.flatten(), ignore_index=PAD, reduction="none").view(count, -1).sum(1)
         replicas.backward((losses / torch.tensor([share.labels for share in shares])).sum())
@@ -144,7 +146,7 @@ def measure(steps: Sequence[Step], clock: Callable[[], float], rounds: int, upda
     for turn in range(rounds + 1):
         for times, step in zip(found, steps, strict=True):
             began = clock()
-            for _ in range(updates):
+            for _ in range(updates if turn else WARM):
                 step()
             if turn:
                 times.append(1000 * (clock() - began) / updates)

@@ -137,7 +137,7 @@ class Layer(nn.Module):
     ) -> tuple[Tensor, CellState]:
         """Read the whole batch; see ``Stack.unroll``. inputs: pairs of positions joined where the layer does so."""
         noise = noise or LayerNoise()
-        read = self._enter(inputs, noise.inputs)
+        read = self.enter(inputs, noise.inputs)
         start = state or self.cell.initial_state(read.shape[0], read)
         outputs, end = _unroll(self.cell, read, start, reading.lengths, noise.cell)
         if self.reverse_cell is not None:
@@ -146,14 +146,14 @@ class Layer(nn.Module):
             backward, first = _unroll(self.reverse_cell, mirrored, start, reading.lengths, noise.reverse_cell)
             outputs = self.combine(outputs, reading.reverse(backward))
             end = {name: self.combine(end[name], first[name]) for name in self.cell.handed_over()}
-        return self._leave(inputs, outputs), end
+        return self.leave(inputs, outputs), end
 
     def step(
         self, inputs: Tensor, state: CellState, mask: Tensor | None, cell_step: CellStep
     ) -> tuple[Tensor, CellState]:
         """Read one position, forward layers only. inputs, mask: (rows, input_size)."""
-        output, state = cell_step(self._enter(inputs, mask), state)
-        return self._leave(inputs, output), state
+        output, state = cell_step(self.enter(inputs, mask), state)
+        return self.leave(inputs, output), state
 
     def draw(
         self, dropout: StackDropout, batch: int, time: int, training: bool, like: Tensor
@@ -170,10 +170,12 @@ class Layer(nn.Module):
         both = torch.cat((onward, backward), dim=-1)
         return both if self.projection is None else self.projection(both)
 
-    def _enter(self, inputs: Tensor, mask: Tensor | None) -> Tensor:
+    def enter(self, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        """What the cell reads."""
         return drop(inputs if self.norm_before is None else self.norm_before(inputs), mask)
 
-    def _leave(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+    def leave(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """What the layer gives, of what it read and what the cell gave."""
         match self.residual:
             case Residual.add:
                 outputs = outputs + inputs

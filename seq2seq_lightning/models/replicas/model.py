@@ -9,15 +9,13 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from seq2seq_lightning.models.dropout import LayerNoise, Masks, drop
 from seq2seq_lightning.models.encoder import Encoded, Encoder, real_positions
 from seq2seq_lightning.models.feedback import Feedback, Readouts
-from seq2seq_lightning.models.positions import Part
-from seq2seq_lightning.models.replicas.cells import Running
-from seq2seq_lightning.models.replicas.modules import StackedEmbedding
+from seq2seq_lightning.models.replicas.reach import Reach
 from seq2seq_lightning.models.replicas.stacking import Block, stacked
+from seq2seq_lightning.models.replicas.target import is_looped, read_target
 from seq2seq_lightning.models.seq2seq import Begun, Seq2Seq
 from seq2seq_lightning.models.stack import Stack
 
@@ -95,15 +93,17 @@ class Replicas:
         state = model.decoder.start(model.bridge(encoded, model.decoder.stack), memory)
         return Begun(target_inputs, memory, state, drawn.decoder)
 
-    def unroll(self, begun: Begun, own: Tensor | None) -> Readouts:
-        """The readout at every target position. own: (rows, target_time), True where a row hears its own token."""
-        decoder = self.model.decoder
-        tokens, state, memory, masks = begun.target_inputs, begun.state, begun.memory, begun.masks
-        if decoder.is_fusible:
-            tokens = tokens if own is None else self._search(begun, own)
-            return decoder.unroll(tokens, state, memory, masks)
+    def unroll(self, begun: Begun, own: Tensor | None, times: Sequence[int]) -> Readouts:
+        """The readout at every target position.
+
+        own: (rows, target_time), True where a row hears its own token; times: how many positions each replica has.
+        """
+        decoder, tokens = self.model.decoder, begun.target_inputs
+        if is_looped(decoder):
+            reach = Reach.even(times, len(tokens) // self.count, tokens.shape[1])
+            return read_target(self.model, begun, own, reach)
         feedback = None if own is None else self._feedback(tokens, own)
-        return decoder.unroll_stepwise(tokens, state, memory, feedback, masks)
+        return decoder.unroll_stepwise(tokens, begun.state, begun.memory, feedback, begun.masks)
 
     def logits(self, readout: Tensor) -> Tensor:
         """(rows, …, size) → (rows, …, vocab)."""
@@ -121,29 +121,6 @@ class Replicas:
         norms = torch.linalg.vector_norm(gradient, dim=1)
         gradient.mul_((largest / (norms + 1e-6)).clamp(max=1.0).unsqueeze(1))
         return norms
-
-    @torch.no_grad()
-    def _search(self, begun: Begun, own: Tensor) -> Tensor:
-        """What is fed where nothing of a position feeds the next but the state: (rows, target_time)."""
-        decoder, memory, layers = self.model.decoder, begun.memory, begun.state.layers
-        last, embedding = int(own.any(0).nonzero().max()), decoder.embedding
-        assert isinstance(embedding, StackedEmbedding)
-        table, offsets = embedding.table(), embedding.offsets(len(own))
-        fed, heard = list(begun.target_inputs.unbind(1)), own.unbind(1)
-        moves = decoder.begin(len(own), last, begun.masks)
-        for position, mask in enumerate(begun.masks.positions(own.shape[1])[:last]):
-            embedded = drop(F.embedding(fed[position] + offsets, table), mask.embedding)
-            context = None if memory.context is None else drop(memory.context, mask.context)
-            joined = embedded if context is None else torch.cat((embedded, context), dim=1)
-            top, layers = decoder.stack.step(joined, layers, mask.layers, moves.cells)
-            if decoder.attention is not None:
-                context = drop(decoder.attention(top.unsqueeze(1), memory).context.squeeze(1), mask.context)
-            chosen = self.logits(decoder.read_out(Part(top, context, embedded, mask.output))).argmax(-1)
-            fed[position + 1] = torch.where(heard[position + 1], chosen, fed[position + 1])
-        for step in moves.cells or ():
-            assert isinstance(step, Running)
-            step.end()
-        return torch.stack(fed, 1)
 
     def _feedback(self, tokens: Tensor, own: Tensor) -> Feedback:
         """All rows choose wherever one of them does; those that hear gold choose that."""

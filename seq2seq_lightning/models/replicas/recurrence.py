@@ -1,285 +1,198 @@
 """Recurrent layers over whole sequences with their own backward pass: a few operations per position, no graph of them.
 
 At a single row a position costs what its operations cost to start. So what can wait for all positions together waits
-(the factors that turn the gradient of an output into those of its gates, the products for the weights), and room and
-its views are made once and used again.
+(the products with what is read, the factors that turn the gradient of an output into those of its gates, the products
+for the weights), room and its views are made once and used again, and each position has the replicas alone that are
+still going.
 
 U is (replicas, size, hidden), stored so that its transpose is contiguous; a state is (replicas, rows, hidden).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from seq2seq_lightning.models.replicas.reach import Reach, Some
+from seq2seq_lightning.models.replicas.room import Room
 
-class Recurrence:
-    """Room for the positions of one layer, one after the other, and for what its backward pass needs of them.
 
-    given: what each position reads, (time, replicas, rows, size): W x and every bias that acts outside of a gate.
+class Weights(NamedTuple):
+    """Those of a layer. given: W (replicas, size, input size) and its bias (replicas, size); carried: U, likewise."""
+
+    given: Tensor
+    given_bias: Tensor | None
+    carried: Tensor
+    carried_bias: Tensor | None
+
+
+class Recurrence(Room):
+    """The positions of one layer, one after the other, and what its backward pass needs of them.
+
+    ``sums`` holds what each position reads, W x and every bias that acts outside of a gate. Position p takes
+    ``hidden_at[p]`` to ``hidden_at[p + 1]``, and the gradient of the latter, ``of_hidden_at[p + 1]``, to the former's.
     """
 
     gates: ClassVar[int]
-    kept: ClassVar[int] = 1  # states: hidden, cell
-    _free: ClassVar[dict[Any, list[Any]]] = defaultdict(list)  # room that is used by nobody, by kind and shape
+    own: ClassVar[dict[str, int]]  # what it holds beside all others, in units of ``hidden``
+    telling = "hidden"
+    bias_is_inside: ClassVar[bool] = False  # whether a gate acts on U h + b'
 
-    key: Any
-    time: int
-    weight: Tensor
+    weights: Weights
+    weight: Tensor  # U
     turned: Tensor
-    bias: Tensor | None
-
-    def __init__(self, time: int, replicas: int, rows: int, hidden: int, like: Tensor) -> None:
-        self.capacity, self.like = time, like
-        self.shape = replicas, rows, hidden
-        self.sums, self.of_sums = self.room(self.gates), self.room(self.gates)
-        self.sums_at, self.of_sums_at = self.sums.unbind(0), self.of_sums.unbind(0)
-        self.hidden = self.room(1, time + 1)  # before the first position, and after each
-        self.hidden_at = self.hidden.unbind(0)
-        self.of_outputs = self.room(1)
-        self.of_outputs_at = self.of_outputs.unbind(0)
-        self.of_hidden = like.new_empty(self.shape)
-        self.prepare()
-
-    def room(self, parts: int, time: int | None = None) -> Tensor:
-        """(time, replicas, rows, parts · hidden), whatever stands in it."""
-        replicas, rows, hidden = self.shape
-        return self.like.new_empty(time or self.capacity, replicas, rows, parts * hidden)
-
-    def prepare(self) -> None:
-        """Make what else this kind needs."""
+    bias: Tensor | None  # inside of a gate: (replicas, 1, size)
+    given_turned: Tensor
+    given_bias: Tensor | None  # outside
+    arriving: set[int]  # positions after which the gradient of a cell arrives from outside
+    of_read_at: tuple[Tensor, ...]  # the gradient of what each position reads; see ``reading``
 
     @classmethod
-    def begin(cls, weight: Tensor, bias: Tensor | None, start: tuple[Tensor, ...], time: int) -> Self:
-        """A layer before its first position. bias: (replicas, size), of U h + b', where it acts inside a gate."""
-        key = (cls, *start[0].shape, weight.dtype)
-        free = cls._free[key]
-        if free and free[-1].capacity < time:
-            free.clear()
-        replicas, rows, hidden = start[0].shape
-        done: Self = free.pop() if free else cls(max(time, 16), replicas, rows, hidden, weight.new_empty(0))
-        done.key, done.time, done.weight, done.turned = key, time, weight, weight.transpose(1, 2)
-        done.bias = None if bias is None else bias.unsqueeze(1)
-        done.hidden_at[0].copy_(start[0])
-        done.start(start)
+    def begin(cls, weights: Weights, start: tuple[Tensor, ...], reach: Reach) -> Self:
+        """A layer before its first position. start: (replicas · rows, hidden) each."""
+        hidden = start[0].shape[1]
+        parts = {"sums": cls.gates, "hidden": 1, "of_hidden": 1} | cls.own
+        done = cls.take(reach, {name: count * hidden for name, count in parts.items()}, start[0])
+        done.weights, done.weight, done.arriving = weights, weights.carried, set()
+        done.turned = weights.carried.transpose(1, 2)
+        done.given_turned = weights.given.transpose(1, 2)
+        done.bias = done.given_bias = None
+        if weights.given_bias is not None and weights.carried_bias is not None:
+            inside, outside = weights.carried_bias, weights.given_bias
+            done.bias = inside.unsqueeze(1) if cls.bias_is_inside else None
+            done.given_bias = (outside if cls.bias_is_inside else inside + outside).unsqueeze(1)
+        for name, each in zip(("hidden", "cell"), start, strict=False):
+            done.held[name][0].copy_(each.view_as(done.held[name][0]))
         return done
 
-    def end(self) -> None:
-        """Give the room back."""
-        self._free[self.key].append(self)
+    def lend(self, part: Self, some: Some) -> None:
+        """See ``Room.lend``."""
+        part.arriving = self.arriving
+        part.weight, part.turned = self.weight[some.slice], self.turned[some.slice]
+        part.given_turned = self.given_turned[some.slice]
+        part.bias, part.given_bias = (
+            None if each is None else each[some.slice] for each in (self.bias, self.given_bias)
+        )
 
-    def start(self, start: tuple[Tensor, ...]) -> None:
-        """Take in what else the state starts with."""
+    def look(self) -> None:
+        """See ``Room.look``."""
+        self.size = self.held["hidden"].shape[3]
+        self.sums_at, self.hidden_at = self.held["sums"].unbind(0), self.held["hidden"].unbind(0)
+        self.of_hidden_at = self.held["of_hidden"].unbind(0)
+
+    def read(self, inputs: Tensor) -> None:
+        """Put W x + b of all positions in their places. inputs: (rows, time, input size)."""
+        product = self.given(inputs.reshape(self.replicas, -1, inputs.shape[2]))
+        by_position = product.view(self.replicas, self.rows, self.reach.time, -1).permute(2, 0, 1, 3)
+        self.held["sums"][: self.reach.time].copy_(by_position)
+
+    def given(self, inputs: Tensor, out: Tensor | None = None) -> Tensor:
+        """W x + b of what W reads first. inputs: (replicas, rows, input size)."""
+        weight = self.given_turned[:, : inputs.shape[2]]
+        if self.given_bias is None:
+            return torch.bmm(inputs, weight, out=out)
+        return torch.baddbmm(self.given_bias, inputs, weight, out=out)
+
+    def run(self) -> None:
+        """All positions, once they have been read."""
+        for position, part in enumerate(self.parts()):
+            part.step(position)
 
     def step(self, position: int) -> Tensor:
         """The output of a position, (replicas, rows, hidden), of what stands in ``sums_at[position]``."""
         raise NotImplementedError
 
-    def states(self) -> tuple[Tensor, ...]:
-        """What each position left, (time, replicas, rows, hidden) each: outputs first."""
-        return (self.hidden[1 : self.time + 1],)
+    def outputs(self) -> Tensor:
+        """(rows, time, hidden), zeros past the end of a replica."""
+        if not self.reach.is_even:
+            self.held["hidden"][1 : self.reach.time + 1].masked_fill_(self.reach.over, 0.0)
+        return self.by_row("hidden", 1).flatten(0, 1)
 
-    def backward(self, of_states: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """The gradients of what each position was given, of U h + b', and of each part of the start."""
+    def ends(self, parts: int) -> tuple[Tensor, ...]:
+        """The state after each row's last position, (rows, hidden) each."""
+        held = (self.held[name][1 : self.reach.time + 1] for name in ("hidden", "cell")[:parts])
+        return tuple(each.reshape(-1, self.size).index_select(0, self.reach.last) for each in held)
+
+    # -- backwards -----------------------------------------------------------------------------------------------------
+
+    def receive(self, of_outputs: Tensor | None, of_ends: tuple[Tensor | None, ...]) -> None:
+        """Put the gradients of what was given out in their places."""
+        time, of_hidden = self.reach.time, self.held["of_hidden"]
+        of_hidden[0].zero_()
+        if of_outputs is None:
+            of_hidden[1 : time + 1].zero_()
+        else:
+            by_row = of_outputs.reshape(self.replicas, self.rows, time, self.size)
+            of_hidden[1 : time + 1].copy_(by_row.permute(2, 0, 1, 3))
+        if of_ends and of_ends[0] is not None:
+            of_hidden[1 : time + 1].view(-1, self.size).index_add_(0, self.reach.last, of_ends[0])
+
+    def factor(self) -> None:
+        """All that does not wait for the gradient of a later position."""
         raise NotImplementedError
 
+    def back(self, position: int) -> None:
+        """From the gradient of an output to those of what the position read and of the state before it."""
+        raise NotImplementedError
 
-class LSTMRecurrence(Recurrence):
-    """Gates in the order input, forget, candidate, output; there is no bias but that of what is given."""
+    def of_sums(self) -> tuple[Tensor, Tensor]:
+        """The gradients of what each position read and of U h + b', (replicas, rows · time, size) each."""
+        raise NotImplementedError
 
-    gates, kept = 4, 2
+    def of_start(self) -> tuple[Tensor, ...]:
+        """The gradient of each part of the start, (rows, hidden) each."""
+        return (self.held["of_hidden"][0].view(-1, self.size).clone(),)
 
-    def prepare(self) -> None:
-        """See ``Recurrence.prepare``."""
-        hidden = self.shape[2]
-        self.open = self.room(4)
-        self.cell = self.room(1, self.capacity + 1)
-        self.bent = self.room(1)  # tanh of the cells
-        self.cell_at, self.bent_at, self.open_at = self.cell.unbind(0), self.bent.unbind(0), self.open.unbind(0)
-        self.candidate_sums = self.sums[..., 2 * hidden : 3 * hidden].unbind(0)
-        self.entering, self.forget, self.candidate, self.leaving = (part.unbind(0) for part in self.open.chunk(4, -1))
-        self.inward, self.outward, self.factors = self.room(1), self.room(1), self.room(3)
-        self.inward_at, self.outward_at = self.inward.unbind(0), self.outward.unbind(0)
-        self.factors_at = self.factors.unflatten(-1, (3, hidden)).unbind(0)
-        self.first_at = self.of_sums[..., : 3 * hidden].unflatten(-1, (3, hidden)).unbind(0)
-        self.last_at = self.of_sums[..., 3 * hidden :].unbind(0)
-        self.of_cells = self.room(1)
-        self.of_cells_at = self.of_cells.unbind(0)
-        self.of_cell = self.like.new_empty(self.shape)
-        self.of_cell_parts = self.of_cell.unsqueeze(-2)
+    def reading(self, weight: Tensor) -> Tensor:
+        """The rows of W, (replicas, size, …), in the order of ``of_read_at``."""
+        return weight
 
-    def start(self, start: tuple[Tensor, ...]) -> None:
-        """See ``Recurrence.start``."""
-        self.cell_at[0].copy_(start[1])
-
-    def step(self, position: int) -> Tensor:
-        """See ``Recurrence.step``."""
-        sums, new, bent = self.sums_at[position], self.cell_at[position + 1], self.bent_at[position]
-        sums.baddbmm_(self.hidden_at[position], self.turned)
-        torch.sigmoid(sums, out=self.open_at[position])
-        candidate = torch.tanh(self.candidate_sums[position], out=self.candidate[position])
-        torch.mul(self.forget[position], self.cell_at[position], out=new)
-        new.addcmul_(self.entering[position], candidate)
-        torch.tanh(new, out=bent)
-        return torch.mul(self.leaving[position], bent, out=self.hidden_at[position + 1])
-
-    def states(self) -> tuple[Tensor, ...]:
-        """See ``Recurrence.states``."""
-        return self.hidden[1 : self.time + 1], self.cell[1 : self.time + 1]
-
-    def backward(self, of_states: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """See ``Recurrence.backward``."""
-        time, hidden = self.time, self.shape[2]
-        opened, bent = self.open[:time], self.bent[:time]
-        entering, _, candidate, leaving = opened.chunk(4, -1)
-        slopes = torch.addcmul(opened, opened, opened, value=-1)
-        torch.mul(leaving, 1 - bent * bent, out=self.inward[:time])  # from output to cell
-        torch.mul(bent, slopes[..., 3 * hidden :], out=self.outward[:time])  # from output to its gate
-        to_entering, to_forget, to_candidate = self.factors[:time].chunk(3, -1)  # from cell to the other gates
-        torch.mul(candidate, slopes[..., :hidden], out=to_entering)
-        torch.mul(self.cell[:time], slopes[..., hidden : 2 * hidden], out=to_forget)
-        torch.mul(entering, 1 - candidate * candidate, out=to_candidate)
-        self.of_outputs[:time].copy_(of_states[0])
-        self.of_cells[:time].copy_(of_states[1])
-        of_hidden, of_cell, carried = self.of_hidden, self.of_cell, torch.zeros_like(self.of_cell)
-        of_hidden.zero_()
-        for position in range(time - 1, -1, -1):
-            of_hidden.add_(self.of_outputs_at[position])
-            torch.addcmul(carried, of_hidden, self.inward_at[position], out=of_cell)
-            of_cell.add_(self.of_cells_at[position])
-            torch.mul(self.of_cell_parts, self.factors_at[position], out=self.first_at[position])
-            torch.mul(of_hidden, self.outward_at[position], out=self.last_at[position])
-            torch.bmm(self.of_sums_at[position], self.weight, out=of_hidden)
-            torch.mul(of_cell, self.forget[position], out=carried)
-        of_sums = self.of_sums[:time]
-        return of_sums, of_sums, [of_hidden, carried]
-
-
-class GRURecurrence(Recurrence):
-    """Gates in the order reset, update, new; the reset gate acts on U h + b'."""
-
-    gates = 3
-
-    def prepare(self) -> None:
-        """See ``Recurrence.prepare``."""
-        hidden = self.shape[2]
-        self.carried, self.open, self.new = self.room(3), self.room(2), self.room(1)
-        self.carried_at, self.open_at, self.new_at = (each.unbind(0) for each in (self.carried, self.open, self.new))
-        self.carried_gates = self.carried[..., : 2 * hidden].unbind(0)
-        self.carried_new = self.carried[..., 2 * hidden :].unbind(0)
-        self.given_gates = self.sums[..., : 2 * hidden].unbind(0)
-        self.given_new = self.sums[..., 2 * hidden :].unbind(0)
-        self.reset, self.update = (part.unbind(0) for part in self.open.chunk(2, -1))
-        self.factors, self.gradients = self.room(3), self.room(1)
-        self.factors_at = self.factors.unflatten(-1, (3, hidden)).unbind(0)
-        self.gradients_at = self.gradients.unbind(0)
-        self.gradient_parts = self.gradients.unsqueeze(-2).unbind(0)
-        self.parts_at = self.of_sums.unflatten(-1, (3, hidden)).unbind(0)
-
-    def step(self, position: int) -> Tensor:
-        """See ``Recurrence.step``."""
-        before, carried, new = self.hidden_at[position], self.carried_at[position], self.new_at[position]
-        if self.bias is None:
-            torch.bmm(before, self.turned, out=carried)
-        else:
-            torch.baddbmm(self.bias, before, self.turned, out=carried)
-        torch.add(self.given_gates[position], self.carried_gates[position], out=self.open_at[position]).sigmoid_()
-        torch.addcmul(self.given_new[position], self.reset[position], self.carried_new[position], out=new).tanh_()
-        return torch.lerp(new, before, self.update[position], out=self.hidden_at[position + 1])
-
-    def backward(self, of_states: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """See ``Recurrence.backward``."""
-        time, hidden = self.time, self.shape[2]
-        (reset, update), new = self.open[:time].chunk(2, -1), self.new[:time]
-        slope = (1 - update) * (1 - new * new)
-        to_reset, to_update, to_new = self.factors[:time].chunk(3, -1)
-        torch.mul(slope, reset, out=to_new)
-        torch.mul(slope * self.carried[:time, ..., 2 * hidden :], reset * (1 - reset), out=to_reset)
-        torch.mul(self.hidden[:time] - new, update * (1 - update), out=to_update)
-        self.gradients[:time].copy_(of_states[0])
-        later = self.of_hidden.zero_()
-        for position in range(time - 1, -1, -1):
-            gradient = self.gradients_at[position].add_(later)
-            torch.mul(self.gradient_parts[position], self.factors_at[position], out=self.parts_at[position])
-            torch.mul(gradient, self.update[position], out=later)
-            later.baddbmm_(self.of_sums_at[position], self.weight)
-        of_carried = self.of_sums[:time]
-        of_given = torch.cat((of_carried[..., : 2 * hidden], self.gradients[:time] * slope), dim=-1)
-        return of_given, of_carried, [later]
-
-
-class RNNRecurrence(Recurrence):
-    """h = tanh(given + U h); there is no bias but that of what is given."""
-
-    gates = 1
-
-    def step(self, position: int) -> Tensor:
-        """See ``Recurrence.step``."""
-        sums = self.sums_at[position]
-        sums.baddbmm_(self.hidden_at[position], self.turned)
-        return torch.tanh(sums, out=self.hidden_at[position + 1])
-
-    def slope(self, outputs: Tensor) -> Tensor:
-        """The derivative of the activation where it gave these."""
-        return 1 - outputs * outputs
-
-    def backward(self, of_states: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """See ``Recurrence.backward``."""
-        time = self.time
-        slopes = self.slope(self.hidden[1 : time + 1]).unbind(0)
-        self.of_outputs[:time].copy_(of_states[0])
-        gradient = self.of_hidden.zero_()
-        for position in range(time - 1, -1, -1):
-            gradient.add_(self.of_outputs_at[position])
-            torch.mul(gradient, slopes[position], out=self.of_sums_at[position])
-            torch.bmm(self.of_sums_at[position], self.weight, out=gradient)
-        of_sums = self.of_sums[:time]
-        return of_sums, of_sums, [gradient]
-
-
-class ReluRecurrence(RNNRecurrence):
-    """The same with relu."""
-
-    def step(self, position: int) -> Tensor:
-        """See ``Recurrence.step``."""
-        sums = self.sums_at[position]
-        sums.baddbmm_(self.hidden_at[position], self.turned)
-        return torch.clamp(sums, min=0.0, out=self.hidden_at[position + 1])
-
-    def slope(self, outputs: Tensor) -> Tensor:
-        """See ``RNNRecurrence.slope``."""
-        return (outputs > 0).to(outputs.dtype)
+    def of_weights(self, inputs: Tensor) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+        """The gradient of what was read, by row, and those of ``Weights``. inputs: (rows, time, input size)."""
+        of_given, of_carried = self.of_sums()
+        flat = inputs.reshape(self.replicas, -1, inputs.shape[2])
+        of_w = torch.bmm(flat.transpose(1, 2), of_given).transpose(1, 2)
+        of_u = torch.bmm(self.by_row("hidden").flatten(1, 2).transpose(1, 2), of_carried).transpose(1, 2)
+        if self.weights.given_bias is None:
+            return of_given, (of_w, None, of_u, None)
+        of_bias = of_given.sum(1)
+        return of_given, (of_w, of_bias, of_u, of_carried.sum(1) if self.bias_is_inside else of_bias)
 
 
 class Unrolled(torch.autograd.Function):
-    """All positions of a layer: outputs, and what else each position left."""
+    """All positions of a layer: outputs (rows, time, hidden), then some parts of the state after each row's last one.
+
+    A layer that has run already, because a position chose what the next one heard, only learns its inputs here.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, kind: type[Recurrence], given: Tensor, weight: Tensor, bias: Tensor | None, *start: Tensor
+        ctx: Any, done: Recurrence, has_run: bool, ends: int, inputs: Tensor, *given: Tensor | None
     ) -> tuple[Tensor, ...]:
-        """given: (time, replicas, rows, size); start: (replicas, rows, hidden) each."""
-        ctx.done = done = kind.begin(weight, bias, start, len(given))
-        done.sums[: len(given)].copy_(given)
-        for position in range(len(given)):
-            done.step(position)
-        return tuple(each.clone() for each in done.states())
+        """inputs: (rows, time, input size); given: the weights, then each part of the start (rows, hidden)."""
+        ctx.done, ctx.inputs = done, inputs
+        ctx.set_materialize_grads(False)
+        if not has_run:
+            done.read(inputs)
+            done.run()
+        return done.outputs(), *done.ends(ends)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *of_states: Tensor) -> tuple[Tensor | None, ...]:
-        """of_states: (time, replicas, rows, hidden) each."""
+    def backward(ctx: Any, of_outputs: Tensor | None, *of_ends: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Of what ``forward`` gave."""
         done: Recurrence = ctx.done
-        of_given, of_carried, of_start = done.backward(of_states)
-        by_replica = of_carried.transpose(0, 1).flatten(1, 2)
-        inputs = done.hidden[: done.time].permute(1, 3, 0, 2).flatten(2, 3)
-        of_weight = torch.bmm(inputs, by_replica).transpose(1, 2)
-        of_bias = None if done.bias is None else by_replica.sum(1)
-        given = of_given.clone()
-        starts = [each.clone() for each in of_start]
-        done.end()
-        return None, given, of_weight, of_bias, *starts
+        done.receive(of_outputs, of_ends)
+        done.factor()
+        for position, part in reversed(list(enumerate(done.parts()))):
+            part.back(position)
+        of_given, of_weights = done.of_weights(ctx.inputs)
+        of_inputs = None
+        if ctx.needs_input_grad[3]:
+            of_inputs = torch.bmm(of_given, done.weights.given).view(ctx.inputs.shape)
+        found = None, None, None, of_inputs, *of_weights, *done.of_start()
+        done.give_back()
+        return found

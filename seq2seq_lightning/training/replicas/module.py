@@ -59,7 +59,7 @@ class ReplicaModule(pl.LightningModule):
         choosable = batch.target_labels != self.pad_id
         choosable[:, 0] = False
         own = self._own(batch, update, choosable)
-        readouts = self.replicas.unroll(begun, own)
+        readouts = self.replicas.unroll(begun, own, [share.target_time for share in batch.shares])
         logits = self.replicas.logits(readouts.readout)
         losses = self._losses(logits, batch.target_labels, self.label_smoothing)
         if (update + 1) % self.recipe.log_every == 0:

@@ -15,10 +15,18 @@ from seq2seq_lightning.models.seq2seq import Readouts, Seq2Seq, build_model
 from seq2seq_lightning.replica_rules import ATTENTIONS, CELLS
 from seq2seq_lightning.teacher_forcing.fed_back import ArgMax
 
-SOURCES, TARGETS, ROWS = (5, 3, 7), (4, 9, 6), 2  # three replicas whose batches differ in width
 VOCAB, PAD = 10, 0
 SIZES = {"embedding_size": 8, "hidden_size": 8}
 DROPOUT = {"embedding": 0.3, "output": 0.2}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Replicas whose batches differ in width."""
+
+    sources: tuple[int, ...]
+    targets: tuple[int, ...]
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -43,23 +51,50 @@ def kinds() -> dict[str, Config]:
         found[f"{each().name}, previous"] = model_config({}, {"query": "previous"}, cell=each().name)
     for each in ATTENTIONS:
         found[each().name] = model_config({}, {"query": "previous", "readout": none}, attention=each().name)
+    return (
+        found
+        | {
+            "current": model_config({}, {"query": "current"}),
+            "input feeding": model_config({}, {"input_feeding": True}, cell="lstm"),
+            "every step": model_config({}, {"context": "every_step", "readout": {"embedding": True}}),
+            "learned summary": model_config({}, {"context": "every_step", "summary": "learned"}, bridge="dense"),
+            "both directions": model_config({"direction": "bidirectional"}, {}, cell="lstm", bridge="dense"),
+            "projected": model_config({"direction": "bidirectional", "combine": "project"}, {"tie": "decoder"}),
+            "deep": model_config(twice, twice | initial, cell="lstm"),
+            "residual": model_config(
+                twice | {"residual": "add", "norm": "layer"}, twice | initial | {"residual": "concat", "norm": "layer"}
+            ),
+            "maxout": model_config({"input_projection": 6}, {"readout": {"activation": "maxout"}}),
+            "frozen": model_config({"embedding": {"freeze": True}}, {}),
+        }
+        | plain_kinds()
+    )
+
+
+def plain_kinds() -> dict[str, Config]:
+    """Those whose output layer reads the state, or the state and what it saw, and nothing else."""
+    embedding: dict[str, Any] = {"dropout": {"embedding": 0.3}}
+    bare = embedding | {"readout": {"activation": "none"}}
+    two = {"layers": 2, "dropout": {"embedding": 0.3, "layers": 0.2}}
+    found = {
+        f"plain, {each().name}": model_config({}, bare | {"query": "previous"}, cell=each().name) for each in CELLS
+    }
+    for each in ATTENTIONS:
+        its = bare | {"query": "previous", "dropout": {"context": 0.3}}
+        found[f"plain, {each().name}"] = model_config({}, its, attention=each().name, cell="lstm")
     return found | {
-        "current": model_config({}, {"query": "current"}),
-        "input feeding": model_config({}, {"input_feeding": True}, cell="lstm"),
-        "every step": model_config({}, {"context": "every_step", "readout": {"embedding": True}}),
-        "learned summary": model_config({}, {"context": "every_step", "summary": "learned"}, bridge="dense"),
-        "both directions": model_config({"direction": "bidirectional"}, {}, cell="lstm", bridge="dense"),
-        "projected": model_config({"direction": "bidirectional", "combine": "project"}, {"tie": "decoder"}),
-        "deep": model_config(twice, twice | initial, cell="lstm"),
-        "residual": model_config(
-            twice | {"residual": "add", "norm": "layer"}, twice | initial | {"residual": "concat", "norm": "layer"}
+        "plain, unseen": model_config(
+            {}, bare | {"query": "previous", "readout": {"activation": "none", "context": False}}
         ),
-        "maxout": model_config({"input_projection": 6}, {"readout": {"activation": "maxout"}}),
-        "frozen": model_config({"embedding": {"freeze": True}}, {}),
+        "plain, no attention": model_config({}, bare | {"context": "initial"}, cell="lstm"),
+        "plain, deep": model_config({"layers": 2}, bare | two | {"context": "initial"}, cell="lstm"),
     }
 
 
 KINDS = kinds()
+WIDE = Shape((5, 3, 7), (4, 9, 6), 2)
+SINGLE = Shape((5, 3, 7, 2, 4), (4, 9, 6, 2, 6), 1)
+SHAPES = [(kind, WIDE) for kind in KINDS] + [(kind, SINGLE) for kind in KINDS if "plain" in kind or "deep" in kind]
 
 
 @dataclass(frozen=True)
@@ -72,15 +107,15 @@ class Alone:
     gradients: dict[str, Tensor]
 
 
-def alone(model: Seq2Seq, replica: int) -> Alone:
+def alone(model: Seq2Seq, replica: int, shape: Shape) -> Alone:
     """A batch of its own width, with one short source, half of whose target is fed own tokens."""
     noise = torch.Generator().manual_seed(replica)
-    source_time, time = SOURCES[replica], TARGETS[replica]
-    source = torch.randint(4, 12, (ROWS, source_time), generator=noise)
-    source[1, 2:] = PAD
-    lengths = torch.tensor([source_time, 2])
-    tokens = torch.randint(4, VOCAB, (ROWS, time), generator=noise)
-    own = torch.rand(ROWS, time, generator=noise) < 0.5
+    source_time, time = shape.sources[replica], shape.targets[replica]
+    source = torch.randint(4, 12, (shape.rows, source_time), generator=noise)
+    source[1:, 2:] = PAD
+    lengths = torch.tensor([source_time, 2][: shape.rows])
+    tokens = torch.randint(4, VOCAB, (shape.rows, time), generator=noise)
+    own = torch.rand(shape.rows, time, generator=noise) < 0.5
     own[:, 0] = False
     torch.manual_seed(100 + replica)
     readouts = model.readouts(source, lengths, tokens, ~own, ArgMax())
@@ -98,26 +133,27 @@ def widened(parts: list[Tensor], time: int) -> Tensor:
     return torch.cat([torch.nn.functional.pad(part, (0, time - part.shape[1])) for part in parts])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_each_replica_is_what_it_is_alone(kind: str) -> None:
-    config = KINDS[kind].model
-    models = [build_model(config, 12, VOCAB, PAD, seed).double().train() for seed in range(len(SOURCES))]
+@pytest.mark.parametrize(("kind", "shape"), SHAPES, ids=lambda each: each if isinstance(each, str) else str(each.rows))
+def test_each_replica_is_what_it_is_alone(kind: str, shape: Shape) -> None:
+    config, count, rows_of = KINDS[kind].model, len(shape.sources), shape.rows
+    models = [build_model(config, 12, VOCAB, PAD, seed).double().train() for seed in range(count)]
     replicas = Replicas(models)
-    apart = [alone(model, replica) for replica, model in enumerate(models)]
-    source_time, time = max(SOURCES), max(TARGETS)
-    extents = [Extent(ROWS, *widths) for widths in zip(SOURCES, TARGETS, strict=True)]
-    drawn = replicas.draw(extents, [100 + replica for replica in range(len(models))], ROWS, source_time, time)
+    apart = [alone(model, replica, shape) for replica, model in enumerate(models)]
+    source_time, time = max(shape.sources), max(shape.targets)
+    extents = [Extent(rows_of, *widths) for widths in zip(shape.sources, shape.targets, strict=True)]
+    drawn = replicas.draw(extents, [100 + replica for replica in range(count)], rows_of, source_time, time)
     source, tokens, own = (
         widened([getattr(each, name) for each in apart], wide)
         for name, wide in (("source", source_time), ("tokens", time), ("own", time))
     )
     begun = replicas.begin(source, torch.cat([each.lengths for each in apart]), tokens, drawn)
-    readouts = replicas.unroll(begun, own)
-    logits = replicas.logits(readouts.readout).unflatten(0, (len(models), ROWS))
-    replicas.backward(torch.stack([loss_of(each[:, :wide]) for each, wide in zip(logits, TARGETS, strict=True)]).sum())
+    readouts = replicas.unroll(begun, own, shape.targets)
+    logits = replicas.logits(readouts.readout).unflatten(0, (count, rows_of))
+    losses = [loss_of(each[:, :wide]) for each, wide in zip(logits, shape.targets, strict=True)]
+    replicas.backward(torch.stack(losses).sum())
     assert readouts.fed_tokens is not None
     for replica, each in enumerate(apart):
-        rows, wide = slice(replica * ROWS, replica * ROWS + ROWS), TARGETS[replica]
+        rows, wide = slice(replica * rows_of, (replica + 1) * rows_of), shape.targets[replica]
         assert each.readouts.fed_tokens is not None
         assert torch.equal(readouts.fed_tokens[rows, :wide], each.readouts.fed_tokens)
         torch.testing.assert_close(readouts.readout[rows, :wide], each.readouts.readout, rtol=0, atol=1e-10)
