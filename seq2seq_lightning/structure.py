@@ -11,6 +11,7 @@ import math
 import types
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from seq2seq_lightning.errors import ConfigurationError, nearest
@@ -76,6 +77,12 @@ def member_name(cls: type) -> str:
     return str(next(field.default for field in dataclasses.fields(cls) if field.name == "name"))
 
 
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+@cache
 def _required(cls: type) -> set[str]:
     """The fields without a default."""
     missing = dataclasses.MISSING
@@ -95,7 +102,7 @@ class _Reader:
         chosen = self.member(cls, plain, path)
         if chosen is None:
             return None
-        hints = get_type_hints(chosen)
+        hints = _hints(chosen)
         before = len(self.problems)
         values = {}
         for key, value in plain.items():

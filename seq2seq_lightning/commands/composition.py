@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_repository import IConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seq2seq_lightning.commands.application import plain
+from seq2seq_lightning.commands.repository import RememberingRepository
 
 _COMPOSED: dict[tuple[str, ...], DictConfig] = {}  # of this process: launchers hand each job a loader of its own
 _SECTIONS: dict[tuple[str, ...], Any] = {}  # plain values of a section of these, with overrides of its own
@@ -36,6 +41,7 @@ class SweepLoader(ConfigLoaderImpl):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
+        self.repository = RememberingRepository(config_search_path)
         self._is_group: dict[str, bool] = {}
 
     @staticmethod
@@ -77,6 +83,14 @@ class SweepLoader(ConfigLoaderImpl):
             given.setdefault(name, []).append(override)
         files = self._named(master, chosen)
         return {str(name): _section(files, config, str(name), given.get(str(name), [])) for name in _own_names(config)}
+
+    def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
+        """What is merged must not be what is remembered; under a package it is a copy already."""
+        loaded = super()._load_single_config(default, repo)
+        assert default.config_path is not None
+        remembered = repo.load_config(default.config_path)
+        is_copy = remembered is None or loaded.config is not remembered.config
+        return loaded if is_copy else replace(loaded, config=copy.deepcopy(loaded.config))
 
     def _divided(self, parsed: Sequence[Override]) -> tuple[list[Override], list[Override]]:
         """Those that choose files, as Hydra decides it (hydra/_internal/defaults_list.py, class Overrides); others."""
