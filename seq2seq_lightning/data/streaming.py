@@ -50,7 +50,8 @@ class StreamedSplit:
         """The ids of a part: those held, those prepared, or read now."""
         if self._held is None or self._held[0] != number:
             self._held = None  # not one more in memory than needed
-            self._held = number, self._prepared(number) or self._read(number)
+            prepared = self._prepared(number)
+            self._held = number, self._read(number) if prepared is None else prepared
         return self._held[1]
 
     def ahead(self, number: int) -> None:
@@ -64,6 +65,7 @@ class StreamedSplit:
         return ThreadPoolExecutor(max_workers=1, thread_name_prefix="next buffer")
 
     def _prepared(self, number: int) -> EncodedSplit | None:
+        """What is being made, waited for, if it is this part."""
         if self._coming is None:
             return None
         (coming, made), self._coming = self._coming, None
