@@ -11,13 +11,17 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
 import seq2seq_lightning
 from seq2seq_lightning.command_config import (
@@ -28,6 +32,7 @@ from seq2seq_lightning.command_config import (
     TranslateConfig,
 )
 from seq2seq_lightning.commands.application import plain
+from seq2seq_lightning.commands.composition import SweepLoader
 from seq2seq_lightning.config import FAMILIES, Config
 from seq2seq_lightning.config_store import conf_dir, register_schemas
 from seq2seq_lightning.experiments.ablation import expand
@@ -195,10 +200,26 @@ def jobs(overrides: list[str]) -> list[list[str]]:
     return [[axis[number % len(axis)] for axis in axes] for number in range(max(map(len, axes), default=1))]
 
 
+def composed(name: str, overrides: list[str]) -> dict[str, Any]:
+    """As sweeps compose, which is sooner; test_composition.py holds that against Hydra itself."""
+    if any(override.startswith("hydra.") for override in overrides):
+        return plain(compose(name, overrides))
+    return loader().values(master(name), overrides)
+
+
+@cache
+def loader() -> SweepLoader:
+    return SweepLoader(GlobalHydra.instance().config_loader().get_search_path())
+
+
+@cache
+def master(name: str) -> DictConfig:
+    return GlobalHydra.instance().config_loader().load_configuration(name, [], RunMode.MULTIRUN)
+
+
 def checked(command: str, overrides: list[str]) -> Any:
     """Compose and convert, as the command does; of a user's own ablation a trial of each row too."""
-    name = "describe" if command == "data" else command
-    values = plain(compose(name, overrides))
+    values = composed("describe" if command == "data" else command, overrides)
     if command == "ablate":
         config = from_plain(AblateConfig, values, FAMILIES)
         searched = [each for each in overrides if each.startswith("hydra.searchpath")]
