@@ -64,7 +64,9 @@ class StackedCell(Cell):
 
     def place(self, state: CellState, reach: Reach) -> Recurrence:
         """Room for all positions, before the first."""
-        weights = Weights(*(None if each is None else each.detach() for each in self.parameters_in_order))
+        given, given_bias, carried, carried_bias = self.parameters_in_order
+        biases = (None if each is None else each.detach() for each in (given_bias, carried_bias))
+        weights = Weights(given.detach(), next(biases), carried.detach(), next(biases))
         return self.kind.begin(weights, tuple(state[name].detach() for name in self.handed_over()), reach)
 
     def learn(self, done: Recurrence, has_run: bool, inputs: Tensor, state: CellState, ends: int = 0) -> list[Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from seq2seq_lightning.models.dropout import LayerNoise, Masks, drop
 from seq2seq_lightning.models.encoder import Encoded, Encoder, real_positions
 from seq2seq_lightning.models.feedback import Feedback, Readouts
+from seq2seq_lightning.models.replicas.memory import keep_freed_memory
 from seq2seq_lightning.models.replicas.reach import Reach
 from seq2seq_lightning.models.replicas.stacking import Block, stacked
 from seq2seq_lightning.models.replicas.target import is_looped, read_target
@@ -53,6 +54,7 @@ class Replicas:
     """
 
     def __init__(self, models: Sequence[Seq2Seq]) -> None:
+        keep_freed_memory()
         self.count, self.plain = len(models), models[0]
         self.block = Block(models)
         parameters = self.block.parameters()

@@ -32,7 +32,8 @@ class Room:
     def __init__(self, replicas: int, rows: int, sizes: Mapping[str, int], time: int, like: Tensor) -> None:
         self.capacity, self.replicas, self.rows = time, replicas, rows
         self.held = {name: like.new_zeros(time + 1, replicas, rows, size) for name, size in sizes.items()}
-        self._parts: dict[Some, Self] = {Some(0, replicas, 1): self}
+        self._whole = Some(0, replicas, 1)
+        self._parts: dict[Some, Self] = {}  # all but the whole
         self._known: set[Some] = set()
         self.look()
 
@@ -46,7 +47,7 @@ class Room:
             free.clear()
         taken: Self = free.pop() if free else cls(replicas, rows, sizes, max(reach.time, SHORTEST), like)
         taken.key, taken.reach = key, reach
-        taken._known = {Some(0, replicas, 1)}
+        taken._known = set()
         return taken
 
     def give_back(self) -> None:
@@ -70,6 +71,8 @@ class Room:
 
     def among(self, some: Some) -> Self:
         """The room of some of the replicas, a part of this one."""
+        if some == self._whole:
+            return self
         if some not in self._parts:
             part = copy.copy(self)
             part.held = {name: each[:, some.slice] for name, each in self.held.items()}

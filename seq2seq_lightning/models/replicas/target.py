@@ -82,14 +82,13 @@ def _at_once(
 
 
 class Hearers(NamedTuple):
-    """What some replicas need to choose what they hear; lists are by position."""
+    """What some replicas need to choose what they hear."""
 
     first: Recurrence  # the first and the last layer
     top: Recurrence
     seen: Look | None  # where the output layer reads what was seen
-    fed: Sequence[Tensor]  # (replicas, rows): where in the table of all the token stands
-    own: Sequence[Tensor]  # (replicas, rows) bool
-    masks: Sequence[Tensor] | None  # (replicas, rows, embedding size)
+    which: slice
+    shape: tuple[int, int, int]  # of their embeddings at a position: (replicas, rows, size)
     offsets: Tensor  # (replicas, rows): where in the table of all those of the replica begin
     of_state: Tensor  # what the output layer multiplies the state with, (replicas, size, vocab)
     of_context: Tensor
@@ -103,11 +102,21 @@ class TargetLoop:
     hear them; otherwise for all.
     """
 
+    table: Tensor  # (replicas · vocab, embedding size)
+    offsets: Tensor  # (rows,): where in it those of each row's replica begin
+    embedded: Tensor  # (rows, time, embedding size): of what is fed, dropped
+    fed: Tensor  # (time, replicas, rows): where in the table it stands
+    own: Tensor  # (time, replicas, rows) bool
+    masks: Tensor | None  # of the embeddings, (time, replicas, rows, embedding size)
+    top: Tensor  # (rows, size): what a stack that is not bare gave last
+
     def __init__(self, model: Seq2Seq, begun: Begun, reach: Reach) -> None:
-        decoder, embedding = model.decoder, model.decoder.embedding
-        assert isinstance(embedding, StackedEmbedding)
-        self.model, self.decoder, self.begun, self.reach, self.embedding = model, decoder, begun, reach, embedding
-        self.replicas, self.rows = reach.lengths.shape
+        decoder = model.decoder
+        self.model: Seq2Seq = model
+        self.decoder: Decoder = decoder
+        self.begun: Begun = begun
+        self.reach: Reach = reach
+        self.replicas, self.rows = len(reach.lengths), reach.lengths.shape[1]
         self.every = Some(0, self.replicas, 1)
         self.cells = [layer.cell for layer in decoder.stack.layers if isinstance(layer.cell, StackedCell)]
         self.rooms = [cell.place(state, reach) for cell, state in zip(self.cells, begun.state.layers, strict=True)]
@@ -136,7 +145,9 @@ class TargetLoop:
     def run(self, own: Tensor | None) -> Tensor:
         """What is fed, (rows, target_time). own: likewise, True where a row hears its own token."""
         tokens, masks = self.begun.target_inputs, self.begun.masks
-        self.table, self.offsets = self.embedding.table(), self.embedding.offsets(len(tokens))
+        embedding = self.decoder.embedding
+        assert isinstance(embedding, StackedEmbedding)
+        self.table, self.offsets = embedding.table(), embedding.offsets(len(tokens))
         places = tokens + self.offsets.unsqueeze(1)
         self.embedded = drop(F.embedding(places, self.table), masks.embedding)
         self.rooms[0].read(self._entered(0, self.reach.time))
@@ -163,19 +174,20 @@ class TargetLoop:
 
     def _hearing(self, own: Tensor) -> list[tuple[Hearers, bool] | None]:
         """Per position the replicas of which some row hears its own token, and whether all their rows do."""
-        counts = own.view(self.replicas, self.rows, -1).sum(1)
+        self.own = self._apart(own)
+        counts = self.own.sum(2)
         known: dict[tuple[int, ...], tuple[Hearers, bool] | None] = {(0,) * self.replicas: None}
         found = []
-        for hears in map(tuple, counts.t().tolist()):
+        for hears in map(tuple, counts.tolist()):
             if hears not in known:
                 members = tuple(index for index, count in enumerate(hears) if count)
                 some = self.reach.around(members) if self.is_plain else self.every
                 is_whole = all(hears[index] == self.rows for index in range(*some))
-                known[hears] = self._hearers(some, own), is_whole
+                known[hears] = self._hearers(some), is_whole
             found.append(known[hears])
         return found
 
-    def _hearers(self, some: Some, own: Tensor) -> Hearers:
+    def _hearers(self, some: Some) -> Hearers:
         if some not in self._known:
             layer, size, which = self.model.output_layer, self.decoder.stack.output_size, some.slice
             assert isinstance(layer, StackedLinear) and layer.bias is not None
@@ -184,9 +196,8 @@ class TargetLoop:
                 self.rooms[0].among(some),
                 self.rooms[-1].among(some),
                 self.look.among(some) if self.look is not None and self.decoder.reads_context else None,
-                self.fed[:, which].unbind(0),
-                self._apart(own)[:, which].unbind(0),
-                None if self.masks is None else self.masks[:, which].unbind(0),
+                which,
+                (len(range(*some)), self.rows, self.table.shape[1]),
                 self.offsets.view(self.replicas, -1)[which],
                 turned[:, :size],
                 turned[:, size:],
@@ -196,14 +207,15 @@ class TargetLoop:
 
     def _hear(self, position: int, hearers: Hearers, is_whole: bool) -> None:
         """Feed the tokens that were most probable at the position before."""
-        chosen, fed = self._logits(position - 1, hearers).argmax(-1), hearers.fed[position]
+        here = position, hearers.which
+        chosen, fed = self._logits(position - 1, hearers).argmax(-1), self.fed[here]
         if is_whole:
             torch.add(chosen, hearers.offsets, out=fed)
         else:
-            fed.copy_(torch.where(hearers.own[position], chosen.add_(hearers.offsets), fed))
-        embedded = self.table.index_select(0, fed.flatten()).unflatten(0, fed.shape)
-        if hearers.masks is not None:
-            embedded.mul_(hearers.masks[position])
+            fed.copy_(torch.where(self.own[here], chosen.add_(hearers.offsets), fed))
+        embedded = self.table.index_select(0, fed.view(-1)).view(hearers.shape)
+        if self.masks is not None:
+            embedded.mul_(self.masks[here])
         if not self.is_plain:
             self.embedded[:, position] = embedded.flatten(0, 1)
             embedded = self._apart(self._entered(position, position + 1))[0]
