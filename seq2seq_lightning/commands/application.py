@@ -77,7 +77,8 @@ def run_application(config_name: str, task: Callable[[DictConfig], Any], header:
     except ValueError as error:
         if not is_from_hydra(error):
             raise
-        print(f"error: {error}. A group takes the name of one of its files: model/cell=lstm.", file=sys.stderr)
+        hint = ". A group takes the name of one of its files: model/cell=lstm." * ("group" in str(error))
+        print(f"error: {error}{hint}", file=sys.stderr)
         sys.exit(MISTAKE)
     except JobFailed as error:
         print(f"failed: {error}", file=sys.stderr)
