@@ -107,7 +107,7 @@ def _costs(config: AblateConfig, plan: Plan, results: list[TrialResult], asked: 
         Trained(str(results[number].trial.place), plan.jobs[number], results[number].state is not State.finished)
         for number in sorted(firsts.values())
     ]
-    return forecast(trained, config.profile if config.mode is AblateMode.dry_run else 0)
+    return forecast(trained, config.profile if config.mode is AblateMode.dry_run else 0, config.replicas)
 
 
 def _overrides(config: AblateConfig, trial: Trial) -> list[str]:

@@ -28,6 +28,7 @@ from seq2seq_lightning.experiments.fingerprint import fingerprint as hash_parts
 from seq2seq_lightning.experiments.ledger import State, state_of
 from seq2seq_lightning.experiments.record import Record, read_record
 from seq2seq_lightning.job import Job
+from seq2seq_lightning.replica_rules import replica_problems
 from seq2seq_lightning.training.learning_rates import ConstantRateConfig, length_problems
 from seq2seq_lightning.training.settings import NoLoggerConfig
 
@@ -55,24 +56,31 @@ class Trained:
 
 @dataclass(frozen=True)
 class CellCost:
-    """Seconds that one more training of a cell takes, how that is known, and how many are missing."""
+    """Seconds that one more training of a cell takes, how that is known, and how many are missing.
+
+    together: how many are trained at once in one process, of whose seconds each has its share.
+    """
 
     name: str
     missing: int
     seconds: float | None
     source: str
+    together: int = 1
 
     def __str__(self) -> str:
         each = "     ?" if self.seconds is None else f"{self.seconds / 3600:6.2f}"
         return f"{each} h  x {self.missing:<3} {self.name}  ({self.source})"
 
 
-def forecast(trained: Sequence[Trained], profile: int) -> list[CellCost]:
-    """The cost of each cell of which trainings are missing. profile: updates of a look; 0: none."""
+def forecast(trained: Sequence[Trained], profile: int, replicas: int = 1) -> list[CellCost]:
+    """The cost of each cell of which trainings are missing.
+
+    profile: updates of a look; 0: none. replicas: how many seeds are trained at once where that is possible.
+    """
     cells: dict[str, list[Trained]] = {}
     for each in trained:
         cells.setdefault(cell_of(each.job), []).append(each)
-    return [_cost(members, profile) for members in cells.values() if any(each.missing for each in members)]
+    return [_cost(members, profile, replicas) for members in cells.values() if any(each.missing for each in members)]
 
 
 def told(costs: Sequence[CellCost], at_once: int) -> list[str]:
@@ -80,7 +88,7 @@ def told(costs: Sequence[CellCost], at_once: int) -> list[str]:
     known = [each for each in costs if each.seconds is not None]
     hours = sum((each.seconds or 0.0) * each.missing for each in known) / 3600
     count = sum(each.missing for each in costs)
-    longest = max(((each.seconds or 0.0) / 3600 for each in known), default=0.0)
+    longest = max(((each.seconds or 0.0) * each.together / 3600 for each in known), default=0.0)
     parallel = f", {max(hours / at_once, longest):.2f} h with {at_once} at once" if at_once > 1 else ""
     unknown = sum(each.missing for each in costs) - sum(each.missing for each in known)
     without = f"; without {unknown} of unknown cost" if unknown else ""
@@ -92,25 +100,47 @@ def cell_of(job: Job) -> str:
     return hash_parts({key: value for key, value in job.config.items() if key not in APART})
 
 
-def _cost(members: Sequence[Trained], profile: int) -> CellCost:
-    missing = sum(each.missing for each in members)
-    states = [state_of(each.job.folder) for each in members]
-    seconds = [_spent(run.record) for run in states if run.state is State.finished and run.record]
-    if seconds:
-        runs = f"{len(seconds)} finished run{'s' if len(seconds) > 1 else ''}"
-        return CellCost(members[0].name, missing, statistics.mean(seconds), runs)
-    job = share_threads(members[0].job)
-    path = Path(job.config["paths"]["runs"]) / FOLDER / f"{_key(job)}.json"
+def _cost(members: Sequence[Trained], profile: int, replicas: int) -> CellCost:
+    jobs = [each.job for each in members if each.missing]
+    name, missing, together = members[0].name, len(jobs), _at_once(jobs[0], min(replicas, len(jobs)))
+    company = f", {together} seeds at once" if together > 1 else ""
+    runs = _finished(members)
+    if together in runs:
+        seconds, count = runs[together]
+        told = f"{count} finished run{'s' if count > 1 else ''}{company}"
+        return CellCost(name, missing, seconds, told, together)
+    group = [share_threads(job) for job in jobs[:together]]
+    path = Path(group[0].config["paths"]["runs"]) / FOLDER / f"{_key(group)}.json"
     try:
-        looked = read_json(path) if path.exists() else _look(job, profile) if profile else {}
+        looked = read_json(path) if path.exists() else _look(group, profile) if profile else {}
     except (UserError, JobFailed) as error:
-        return CellCost(members[0].name, missing, None, f"unknown: {error}")
+        return CellCost(name, missing, None, f"unknown: {error}")
     if not looked:
-        return CellCost(members[0].name, missing, None, "unknown: no run of this cell is finished")
+        return CellCost(name, missing, None, f"unknown: no run of this cell is finished{company}")
     write_json_durably(path, looked)
     total = looked["updates_in_all"]
     seconds_in_all = looked["overhead_seconds"] + total * looked["seconds_per_update"]
-    return CellCost(members[0].name, missing, seconds_in_all, f"{looked['updates']} of {total} updates timed")
+    told = f"{looked['updates']} of {total} updates timed{company}"
+    return CellCost(name, missing, seconds_in_all / together, told, together)
+
+
+def _at_once(job: Job, most: int) -> int:
+    """How many seeds of this job are trained in one process."""
+    return 1 if most == 1 or replica_problems(Config.from_plain(job.config)) else most
+
+
+def _finished(members: Sequence[Trained]) -> dict[int, tuple[float, int]]:
+    """By how many seeds were trained at once: the mean share of one in the seconds of all, and the runs it is of."""
+    groups: dict[int, dict[tuple[int, ...], list[float]]] = {}
+    for job in (each.job for each in members):
+        run = state_of(job.folder)
+        if run.state is State.finished and run.record is not None:
+            seeds = tuple(run.record.timings.get("replicas", [job.config["seed"]]))
+            groups.setdefault(len(seeds), {}).setdefault(seeds, []).append(_spent(run.record))
+    return {
+        count: (statistics.mean(max(each) / count for each in its.values()), sum(len(each) for each in its.values()))
+        for count, its in groups.items()
+    }
 
 
 def _spent(record: Record) -> float:
@@ -121,23 +151,24 @@ def _spent(record: Record) -> float:
     return max(wall, record.timings.get("train_seconds", 0.0))
 
 
-def _key(job: Job) -> str:
-    where = {"threads": job.config["trainer"]["threads"], "host": platform.node()}
-    return hash_parts({"cell": cell_of(job)} | where)
+def _key(group: Sequence[Job]) -> str:
+    where = {"threads": group[0].config["trainer"]["threads"], "host": platform.node()}
+    company = {"replicas": len(group)} if len(group) > 1 else {}
+    return hash_parts({"cell": cell_of(group[0])} | where | company)
 
 
 # -- a look ------------------------------------------------------------------------------------------------------------
 
 
-def _look(job: Job, updates: int) -> dict[str, Any]:
-    """Train a few updates and validate once; the first ten updates are the warm-up."""
-    config = Config.from_plain(job.config)
+def _look(group: Sequence[Job], updates: int) -> dict[str, Any]:
+    """Train a few updates of these seeds at once and validate once; the first ten updates are the warm-up."""
+    config = Config.from_plain(group[0].config)
     began = time.monotonic()
     with TemporaryDirectory(prefix="seq2seq-forecast-") as folder:
-        short = _short(config, updates)
-        run_in_own_tree(replace(job, run_dir=folder, config=short.to_plain(), test_sets=[]))
-        record = read_record(Path(folder))
-        windows = read_json(Path(folder) / "windows.json")
+        looks = [_looking(job, updates, Path(folder) / str(place)) for place, job in enumerate(group)]
+        run_in_own_tree(replace(looks[0], together=[str(each.write()) for each in looks[1:]]))
+        record = read_record(looks[0].folder)
+        windows = read_json(looks[0].folder / "windows.json")
     per_update = statistics.median(seconds for seconds, _ in windows[1:] or windows) / 10
     return {
         "updates": updates,
@@ -145,6 +176,11 @@ def _look(job: Job, updates: int) -> dict[str, Any]:
         "seconds_per_update": per_update,
         "overhead_seconds": time.monotonic() - began - record.timings["train_seconds"],
     }
+
+
+def _looking(job: Job, updates: int, folder: Path) -> Job:
+    config = _short(Config.from_plain(job.config), updates)
+    return replace(job, run_dir=str(folder), config=config.to_plain(), test_sets=[])
 
 
 def _short(config: Config, updates: int) -> Config:

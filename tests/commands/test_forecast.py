@@ -26,9 +26,9 @@ def make(tmp_path: Path) -> Any:
     return job
 
 
-def finished(job: Job, started: str, ended: str, train_seconds: float = 0.0) -> None:
+def finished(job: Job, started: str, ended: str, train_seconds: float = 0.0, **further: Any) -> None:
     when = {"started": f"2026-01-01T{started}+00:00", "finished": f"2026-01-01T{ended}+00:00"}
-    timings = {"train_seconds": train_seconds}
+    timings = {"train_seconds": train_seconds} | further
     write_record(job.folder, Record("completed", "run", job.fingerprint, 1, job.config, 1, timings=timings, **when))
 
 
@@ -81,6 +81,46 @@ def test_epochs_are_counted_in_updates(make: Any, looks: list[Job]) -> None:
 def test_without_a_look_the_cost_is_unknown(make: Any) -> None:
     (cost,) = forecast([Trained("gru", make(1), True)], profile=0)
     assert (cost.seconds, cost.source) == (None, "unknown: no run of this cell is finished")
+
+
+@pytest.fixture
+def make_small(make: Any) -> Any:
+    """Jobs whose seeds can be trained at once."""
+    small = {"model": {"bridge": {"name": "copy"}, "encoder": {"hidden_size": 8}, "decoder": {"hidden_size": 8}}}
+    data = {"data": {"name": "reverse", "val_size": 0, "batching": {"size": 2}}}
+
+    def job(seed: int) -> Job:
+        plain = make(seed, accelerator="cpu").config
+        return Job.of(
+            Config.from_plain(small | data | {name: plain[name] for name in ("paths", "seed", "trainer")}), []
+        )
+
+    return job
+
+
+def test_seeds_at_once_are_looked_at_together_and_have_a_share_each(make_small: Any, looks: list[Job]) -> None:
+    trained = [Trained("gru", make_small(seed), True) for seed in (1, 2, 3)]
+    (cost,) = forecast(trained, profile=30, replicas=2)
+    assert (cost.missing, cost.source) == (3, "30 of 1000 updates timed, 2 seeds at once")
+    assert cost.seconds == pytest.approx(250.0, abs=5.0)
+    assert told([cost], at_once=4)[-1] == "forecast: 0.21 h for 3 trainings, 0.14 h with 4 at once"  # two are one job
+    (alone,) = forecast(trained, profile=30)
+    assert alone.seconds == pytest.approx(500.0, abs=5.0)
+    assert [len(look.together) for look in looks] == [1, 0]
+
+
+def test_a_run_in_company_tells_its_share(make_small: Any) -> None:
+    for seed, ended in ((1, "11:00:00"), (2, "11:10:00")):  # scored one after the other
+        finished(make_small(seed), "10:00:00", ended, replicas=[1, 2])
+    trained = [Trained("gru", make_small(seed), seed > 2) for seed in (1, 2, 3, 4)]
+    (cost,) = forecast(trained, profile=0, replicas=2)
+    assert (cost.seconds, cost.source) == (2100.0, "2 finished runs, 2 seeds at once")
+    assert forecast(trained, profile=0)[0].seconds is None  # of one alone they tell nothing
+
+
+def test_seeds_that_cannot_be_trained_at_once_are_looked_at_alone(make: Any, looks: list[Job]) -> None:
+    (cost,) = forecast([Trained("gru", make(seed), True) for seed in (1, 2)], profile=30, replicas=2)
+    assert (cost.source, cost.together, looks[0].together) == ("30 of 1000 updates timed", 1, [])
 
 
 def test_a_look_that_fails_leaves_the_others(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
