@@ -36,6 +36,7 @@ class StackedEmbedding(nn.Module):
     def __init__(self, weight: nn.Parameter, padding_idx: int) -> None:
         super().__init__()
         self.weight, self.padding_idx = weight, padding_idx
+        self._offsets: dict[int, Tensor] = {}
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens: (rows, …) ids. Returns (rows, …, size)."""
@@ -44,8 +45,10 @@ class StackedEmbedding(nn.Module):
 
     def offsets(self, rows: int) -> Tensor:
         """What to add to the ids of each row, (rows,): where the table of its replica begins in all of them."""
-        replicas, vocab, _ = self.weight.shape
-        return (torch.arange(replicas) * vocab).repeat_interleave(rows // replicas)
+        if rows not in self._offsets:
+            replicas, vocab, _ = self.weight.shape
+            self._offsets[rows] = (torch.arange(replicas) * vocab).repeat_interleave(rows // replicas)
+        return self._offsets[rows]
 
     def table(self) -> Tensor:
         """All tables below each other, without gradient: (replicas · vocab, size)."""
