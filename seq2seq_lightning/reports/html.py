@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from importlib.metadata import version
@@ -64,6 +65,7 @@ def html(made: Page, drawn: Sequence[Figure], folder: Path, samples: Table | Non
         "href": lambda link: _href(link, folder),
         "swatch": swatch,
         "tone": tone,
+        "filled": filled,
         "badge": badge,
         "is_link": _is_link,
     }
@@ -93,6 +95,13 @@ def badge(column: str, entry: str | Link) -> str:
     words = str(entry)
     is_outcome = column in ("outcome", "status", "verdict") or words.endswith((": pass", ": fail", ": open"))
     return tone(words) if words and is_outcome else ""
+
+
+def filled(table: Table) -> Table:
+    """The table without the columns in which nothing stands."""
+    kept = [place for place, _ in enumerate(table.columns) if any(str(row[place]) for row in table.rows)]
+    rows = [[row[place] for place in kept] for row in table.rows]
+    return replace(table, columns=[table.columns[place] for place in kept], rows=rows)
 
 
 def swatch(style: Style) -> Markup:

@@ -109,8 +109,9 @@ def _write_run(
     write_record(run, record)
     lines = (json.dumps(entry) for entry in _history(updates, skill, dice, trial.row_label != "fixed vector"))
     (run / "history.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    attends = trial.row_label != "fixed vector"
     for number, (_, search) in enumerate(SEARCHES[: max(len(config.decodings), 1)]):
-        _write_decoding(run / "decodings" / f"search-{number}", search, skill, dice, sentences, spoil)
+        _write_decoding(run / "decodings" / f"search-{number}", search, skill, dice, sentences, spoil, attends)
 
 
 def _history(updates: int, skill: float, dice: random.Random, attends: bool) -> Iterator[dict[str, Any]]:
@@ -135,7 +136,13 @@ def _history(updates: int, skill: float, dice: random.Random, attends: bool) -> 
 
 
 def _write_decoding(
-    folder: Path, search: dict[str, Any], skill: float, dice: random.Random, sentences: int, spoil: Callable[[str], str]
+    folder: Path,
+    search: dict[str, Any],
+    skill: float,
+    dice: random.Random,
+    sentences: int,
+    spoil: Callable[[str], str],
+    attends: bool,
 ) -> None:
     rows, right = [], []
     for place in range(sentences):
@@ -162,7 +169,16 @@ def _write_decoding(
         folder,
         Scores(search, search["name"], "test", sentences, _scores(everything), by_length, references="of words"),
         rows,
+        [_attention(row) for row in rows[6:8] if attends],
     )
+
+
+def _attention(row: dict[str, Any]) -> dict[str, Any]:
+    """Weights that look at one source word for each of the output, from the last to the first."""
+    source, output = row["source"].split(), row["hypothesis"].split()
+    far = len(source) - 1
+    looks = [[0.5 ** (1 + abs(far - place - other)) for other in range(len(source))] for place in range(len(output))]
+    return {"source": source, "output": output, "weights": [[each / sum(line) for each in line] for line in looks]}
 
 
 def _scores(right: list[bool]) -> dict[str, Score]:

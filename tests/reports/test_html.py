@@ -142,6 +142,16 @@ def test_a_hundred_runs_stay_below_two_megabytes(tmp_path: Path) -> None:
     assert path.stat().st_size < 2_000_000
 
 
+def test_columns_in_which_nothing_stands_are_left_out() -> None:
+    whole = tables.Table(
+        "Results", ["row", "published", "ours", "n"], [["a", "", "1", "0"], ["b", "", "", "0"]], ["note"]
+    )
+    assert html.filled(whole) == tables.Table(
+        "Results", ["row", "ours", "n"], [["a", "1", "0"], ["b", "", "0"]], ["note"]
+    )
+    assert html.filled(replace(whole, rows=[])).columns == []
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -12,13 +12,14 @@ import math
 import re
 import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
 
@@ -48,6 +49,7 @@ SETTINGS: dict[Any, Any] = {
     "ytick.color": INK,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
+    "ytick.minor.size": 0,
     "path.simplify_threshold": 0.5,
 }
 
@@ -128,7 +130,7 @@ def draw_map(heat_map: HeatMap) -> str:
         height = min(max(1.3 + 0.19 * rows, HEIGHT), 6.5)
         canvas, axes = _canvas(heat_map.title, heat_map.x_label, heat_map.y_label, height)
         low, high = heat_map.limits or _limits(heat_map.values)
-        axes.imshow(heat_map.values, cmap="Blues", vmin=low, vmax=high, aspect="auto", interpolation="nearest")
+        shades = axes.imshow(heat_map.values, cmap="Blues", vmin=low, vmax=high, aspect="auto", interpolation="nearest")
         axes.set_xticks(range(columns), [plain(name, 14) for name in heat_map.columns])
         axes.set_yticks(range(rows), [plain(name, 14) for name in heat_map.rows])
         if columns > 6 or max(map(len, heat_map.columns), default=0) > 4:
@@ -136,7 +138,7 @@ def draw_map(heat_map: HeatMap) -> str:
         small = max(rows, columns) > 14
         axes.tick_params(labelsize=7 if small else 9)
         if heat_map.written:
-            _write_numbers(axes, heat_map.values, (low + high) / 2)
+            _write_numbers(axes, heat_map.values, shades.to_rgba)
         return _svg(canvas)
 
 
@@ -182,12 +184,30 @@ def _draw_line(axes: Axes, line: Line) -> None:
     )
 
 
-def _write_numbers(axes: Axes, values: Sequence[Sequence[float]], middle: float) -> None:
+def _write_numbers(axes: Axes, values: Sequence[Sequence[float]], shade: Callable[[float], tuple[float, ...]]) -> None:
+    """Each in its place, a dash where there is none. shade: the colour of a value."""
     for row, line in enumerate(values):
         for column, value in enumerate(line):
-            if math.isfinite(value):
-                color = "#ffffff" if value > middle else "#10202f"
-                axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=color, fontsize=8)
+            is_there = math.isfinite(value)
+            color = ink_on(shade(value)) if is_there else INK
+            words = f"{value:.1f}" if is_there else "–"
+            axes.text(column, row, words, ha="center", va="center", color=color, fontsize=8)
+
+
+def ink_on(color: Sequence[float]) -> str:
+    """White or black, whichever stands out more from a colour (red, green, blue from 0 to 1)."""
+    return max(("#ffffff", "#000000"), key=lambda ink: contrast(to_rgb(ink), color))
+
+
+def contrast(one: Sequence[float], other: Sequence[float]) -> float:
+    """How two colours stand out from each other, from 1 to 21 (WCAG 2.1, 1.4.3)."""
+    lights = sorted(_light(each) for each in (one, other))
+    return (lights[1] + 0.05) / (lights[0] + 0.05)
+
+
+def _light(color: Sequence[float]) -> float:
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in color[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _limits(values: Sequence[Sequence[float]]) -> tuple[float, float]:

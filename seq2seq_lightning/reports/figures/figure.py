@@ -20,6 +20,7 @@ class Picture:
 
     svg: str
     words: str
+    is_map: bool = False  # of shades, which a page may not lighten
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def mapped(heat_map: HeatMap) -> Picture:
     """A heat map as a picture."""
     size = f"{len(heat_map.rows)} rows and {len(heat_map.columns)} columns"
     words = f"Heat map, {heat_map.title}: {heat_map.y_label} by {heat_map.x_label}, {size}."
-    return Picture(draw_map(heat_map), words)
+    return Picture(draw_map(heat_map), words, is_map=True)
 
 
 def legend(cells: Sequence[TrainedCell]) -> list[tuple[str, Style]]:
