@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from seq2seq_lightning.commands.misfits import is_from_hydra, misfit
+from seq2seq_lightning.commands.misfits import cause_of, file_of, is_from_hydra, misfit
 from seq2seq_lightning.commands.pipes import reader_may_leave
 from seq2seq_lightning.config_store import conf_dir, register_schemas
 from seq2seq_lightning.errors import UserError, nearest
@@ -115,14 +115,14 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def explain(error: BaseException) -> str:
     """Hydra's and OmegaConf's words, with the cause that names the key, without their internal lines."""
     lines = str(error).splitlines()
-    cause = error.__cause__
+    cause = cause_of(error)
     if (sentence := misfit(error)) is not None:
-        return sentence
+        return file_of(error) + sentence
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is needed and not given: add {error.full_key}=… to the command."
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and dataclasses.is_dataclass(cause.object_type):
         allowed = [field.name for field in dataclasses.fields(cause.object_type)]
-        return f"{cause.full_key} is no option. {nearest(str(cause.key), allowed)}"
+        return f"{file_of(error)}{cause.full_key} is no option. {nearest(str(cause.key), allowed)}"
     if isinstance(cause, OmegaConfBaseException | HydraException) and str(cause) not in str(error):
         lines += str(cause).splitlines()
     kept = [

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigTypeError, ValidationError
 
@@ -26,7 +27,7 @@ MISFITS = {
 
 def misfit(error: BaseException) -> str | None:
     """The sentence for a value that cannot be that of its option; None if the error is another one."""
-    cause = error if isinstance(error, ValidationError | ConfigTypeError) else error.__cause__
+    cause = error if isinstance(error, ValidationError | ConfigTypeError) else cause_of(error)
     if not isinstance(cause, ValidationError | ConfigTypeError) or not cause.full_key:
         return None
     key, told = str(cause.full_key), str(cause).splitlines()[0]
@@ -42,6 +43,17 @@ def misfit(error: BaseException) -> str | None:
         if found := re.match(pattern, told):
             return f"{key} {words.format(found[1], ' or null' * _may_be_none(cause))}."
     return None
+
+
+def cause_of(error: BaseException) -> BaseException | None:
+    """What Hydra met: it names the cause of a wrong override, and only meets that of a wrong file."""
+    return error.__cause__ or (error.__context__ if isinstance(error, HydraException) else None)
+
+
+def file_of(error: BaseException) -> str:
+    """`In experiment/multi30k: `, where Hydra says that a file is at fault; nothing otherwise."""
+    found = re.match(r"In '([^']+)': \w+ raised while composing config", str(error))
+    return f"In {found[1]}: " if found else ""
 
 
 def is_from_hydra(error: BaseException) -> bool:

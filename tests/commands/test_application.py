@@ -108,6 +108,9 @@ MISTAKES = {
     "train debug=overfitt": ["debug is 'overfitt'. Did you mean 'overfit'? Allowed: one_batch, overfit."],
     "train init_from=nowhere": ["init_from=nowhere is neither a checkpoint nor the directory of a run"],
     "train -m init_from=null,nowhere": ["init_from=nowhere: init_from=nowhere is neither"],
+    "train experiment=multi30k decoding=greedy": [
+        "error: In experiment/multi30k: decoding.beam_width is no option. Allowed: "
+    ],
     "train experiment=nothing": ["'experiment/nothing'", "scan_primitives"],
     "train trainer.precision=16 checkpoint.keep=0": ["trainer.precision is '16'", "checkpoint.keep is 0"],
     "train -m model/cell=lstm,lstmm": ["Did you mean 'lstm'?"],
