@@ -108,3 +108,10 @@ def only_run(folder: Path, runs: str = "runs") -> Path:
     """The one run directory there is."""
     (found,) = (folder / runs).glob("*/*/run.lock")
     return found.parent
+
+
+def below(pid: int) -> list[int]:
+    """All children of a process, and theirs."""
+    told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
+    children = [int(word) for word in told.split()]
+    return [*children, *(each for child in children for each in below(child))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from seq2seq_lightning.experiments.files import lock, write_text_durably
@@ -31,6 +32,22 @@ Written by one `make test-slow` (tests/faults).
 | scenario | loader workers | devices | disturbed | runs | identical | measured |
 |---|--:|--:|--:|--:|--:|---|
 """
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the table tells of a scenario."""
+
+    devices: int
+    disturbed: int
+    runs: int
+    identical: int
+
+
+def read(path: Path) -> dict[str, Row]:
+    """The rows of a table by scenario."""
+    cells = [line.strip("| \n").split(" | ") for line in path.read_text("utf-8").splitlines() if line.startswith("| ")]
+    return {scenario: Row(*map(int, numbers)) for scenario, _, *numbers, _ in cells[1:]}
 
 
 def add(scenario: str, workers: str, devices: int, disturbed: int, runs: int, identical: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from seq2seq_lightning.job import Job
 from seq2seq_lightning.run import run
 from tests.bits import assert_same_run
 from tests.faults import figures
-from tests.terminal import SMALL, finish, only_run, seq2seq, start, updates_logged, wait_for
+from tests.terminal import SMALL, below, finish, only_run, seq2seq, start, updates_logged, wait_for
 
 pytestmark = [pytest.mark.very_slow, pytest.mark.timeout(3600)]
 
@@ -45,7 +44,7 @@ def again(run_dir: Path, runs: Path) -> Path:
 def test_a_command_that_crashes_at_named_points_is_continued_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = ["job during:1", "checkpoint during:900", "history during:30", "scores written:1"]
+    places = ["job during:1", "checkpoint during:700", "history during:12", "scores written:1"]
     for place in places:
         with monkeypatch.context() as patch:
             patch.setenv(crash_points.VARIABLE, place)
@@ -55,10 +54,22 @@ def test_a_command_that_crashes_at_named_points_is_continued_by_itself(
     figures.add("`seq2seq-train` at four crash points", "0", 1, len(places), 1, 1)
 
 
+TWO_DEVICES = [*SETTINGS, "trainer.devices=2", "trainer.max_steps=200"]
+
+
+@pytest.fixture(scope="module")
+def by_two_devices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two devices that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    seq2seq("train", *TWO_DEVICES, folder=folder)
+    return only_run(folder)
+
+
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_rank_that_dies_ends_the_command_with_a_record_that_names_it(victim: int, tmp_path: Path) -> None:
-    settings = [*SETTINGS, "trainer.devices=2", "trainer.max_steps=400"]
-    process = start("train", settings, tmp_path)
+def test_a_rank_that_dies_ends_the_command_with_a_record_that_names_it(
+    victim: int, by_two_devices: Path, tmp_path: Path
+) -> None:
+    process = start("train", TWO_DEVICES, tmp_path)
     wait_for(process, lambda: updates_logged(tmp_path) >= 15)
     os.kill(rank_of(process.pid, victim), signal.SIGKILL)
     ended = finish(process)
@@ -67,8 +78,8 @@ def test_a_rank_that_dies_ends_the_command_with_a_record_that_names_it(victim: i
     found = state_of(only_run(tmp_path))
     assert found.state is State.failed
     assert re.match(rf"rank {victim} on \S+ was killed by SIGKILL", found.problem or "")
-    seq2seq("train", *settings, folder=tmp_path)
-    assert state_of(only_run(tmp_path)).state is State.finished
+    seq2seq("train", *TWO_DEVICES, folder=tmp_path)
+    assert_same_run(only_run(tmp_path), by_two_devices)
     figures.add(f"SIGKILL of rank {victim} of two under torchrun: failed, named in the record", "0", 2, 1, 1, 1)
 
 
@@ -83,10 +94,3 @@ def rank_of(command: int, rank: int) -> int:
         if f"RANK={rank}".encode() in environment and b"seq2seq_lightning.worker" in words:
             return pid
     raise AssertionError(f"rank {rank} was not found below {command}")
-
-
-def below(pid: int) -> list[int]:
-    """All children of a process, and theirs."""
-    told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
-    children = [int(word) for word in told.split()]
-    return [*children, *(each for child in children for each in below(child))]

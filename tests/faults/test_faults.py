@@ -111,6 +111,22 @@ def tally(zygote: Zygote, undisturbed: Undisturbed) -> Tally:
     return Tally(zygote, undisturbed)
 
 
+def test_the_committed_figures_hold_what_is_promised() -> None:
+    """Each point 5 times, 50 SIGKILLs and 20 SIGTERMs at random moments, 20 with two devices; all were identical."""
+    rows = figures.read(Path(__file__).parents[2] / "benchmarks" / "faults.md")
+    for scenario, row in rows.items():
+        assert row.identical == row.runs > 0, scenario
+    for point in [*POINTS, *LATE_POINTS]:
+        assert rows[f"`{point}`"].disturbed >= CRASHES, point
+    at_random = {
+        scenario: row for scenario, row in rows.items() if "random moments" in scenario or "one rank" in scenario
+    }
+    on_one = {scenario: row.disturbed for scenario, row in at_random.items() if row.devices == 1}
+    assert sum(times for scenario, times in on_one.items() if scenario.startswith("SIGKILL")) >= 50
+    assert sum(times for scenario, times in on_one.items() if scenario.startswith("SIGTERM")) >= 20
+    assert sum(row.disturbed for row in at_random.values() if row.devices == 2) >= 20
+
+
 @pytest.mark.slow
 def test_the_undisturbed_run_comes_to_every_point(undisturbed: Undisturbed) -> None:
     made, ended = undisturbed()
