@@ -28,7 +28,7 @@ ATTENTIONS = (AdditiveAttentionConfig, DotAttentionConfig, GeneralAttentionConfi
 OPTIMIZERS = (AdamConfig, AdamWConfig, SGDConfig)
 # What replicas gain by is the overhead of operations. Beyond these sizes an update is products and the reading of
 # weights, which company makes no cheaper; docs/replicas.md has the measurements.
-WEIGHTS = 280_000  # units² · layers · gates of a side
+WEIGHTS = 320_000  # units² · layers · gates of a side
 LARGEST = 640_000  # the same · sentences of an update
 ALONE = "Leave replicas out, so that each seed is trained by itself"
 

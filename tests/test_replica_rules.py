@@ -74,8 +74,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"data": {"name": "scan", "batching": {"size": 1, "workers": 1}}}, "data.batching.workers=1 has no form"),
     ({"data": {"name": "scan", "batching": {"size": 1, "buffer": 50}}}, "data.batching.buffer=50: seeds would read"),
     (
-        {"model": encoder(hidden_size=200, layers=2) | {"bridge": {"name": "dense"}, "cell": {"name": "lstm"}}},
-        "with 2 × 200 units units² · layers · gates is 320,000, where they gain up to 280,000",
+        {"model": encoder(hidden_size=220, layers=2) | {"bridge": {"name": "dense"}, "cell": {"name": "lstm"}}},
+        "with 2 × 220 units units² · layers · gates is 387,200, where they gain up to 320,000",
     ),
     (
         {
