@@ -98,10 +98,7 @@ class Look(Room):
         return context if self.mask_at is None else context.mul_(self.mask_at[position])
 
     def contexts(self) -> Tensor:
-        """Of all positions, (rows, time, size); zeros past the end of a replica."""
-        time = self.reach.time
-        if not self.reach.is_even:
-            self.held["contexts"][:time].masked_fill_(self.reach.over, 0.0)
+        """Of all positions, (rows, time, size); past the end of a replica whatever stands there."""
         return self.by_row("contexts").flatten(0, 1)
 
     # -- backwards -----------------------------------------------------------------------------------------------------

@@ -81,11 +81,6 @@ class Reach:
         return min(self.longest) == self.time
 
     @cached_property
-    def over(self) -> Tensor:
-        """(time, replicas, 1, 1), True past the end of a replica."""
-        return (torch.arange(self.time).unsqueeze(1) >= torch.tensor(self.longest)).unflatten(1, (-1, 1, 1))
-
-    @cached_property
     def last(self) -> Tensor:
         """Where each row's last position lies among all (time · rows): (rows,), those of the first replica first."""
         lengths = self.lengths.flatten()

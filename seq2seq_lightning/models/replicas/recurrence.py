@@ -106,9 +106,7 @@ class Recurrence(Room):
         raise NotImplementedError
 
     def outputs(self) -> Tensor:
-        """(rows, time, hidden), zeros past the end of a replica."""
-        if not self.reach.is_even:
-            self.held["hidden"][1 : self.reach.time + 1].masked_fill_(self.reach.over, 0.0)
+        """(rows, time, hidden), past the end of a replica whatever stands there."""
         return self.by_row("hidden", 1).flatten(0, 1)
 
     def ends(self, parts: int) -> tuple[Tensor, ...]:

@@ -106,20 +106,3 @@ def test_a_longer_sequence_finds_room_too() -> None:
         return outputs[0, 0]
 
     torch.testing.assert_close(run(40)[:5], run(5))
-
-
-def test_what_diverged_leaves_nothing_behind() -> None:
-    """Room that holds something that is no number is not used again."""
-    weights = [torch.randn(2, HIDDEN, HIDDEN, dtype=torch.float64, requires_grad=True) for _ in range(2)]
-    biases = [torch.randn(2, HIDDEN, dtype=torch.float64, requires_grad=True) for _ in range(2)]
-
-    def run(value: float) -> list[Tensor]:
-        inputs = torch.full((2, 1, TIME, HIDDEN), value, dtype=torch.float64)
-        start = [torch.zeros(2, 1, HIDDEN, dtype=torch.float64)]
-        outputs = unrolled(RNNRecurrence, inputs, start, [*weights, *biases], torch.tensor([[TIME], [2]]))[0]
-        return list(torch.autograd.grad(outputs.sum(), [*weights, *biases]))
-
-    before = run(1.0)
-    assert not any(each.isfinite().all() for each in run(torch.nan))
-    for ours, wanted in zip(run(1.0), before, strict=True):
-        assert_close(ours, wanted)

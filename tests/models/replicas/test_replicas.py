@@ -182,3 +182,26 @@ def test_weights_come_back_as_they_went() -> None:
         for name, value in replicas.block.read(replica).items():
             assert torch.equal(value, model.get_parameter(name))
     assert torch.equal(replicas.block.fixed["encoder.embedding.weight"][1], models[1].encoder.embedding.weight)
+
+
+@pytest.mark.parametrize("kind", ["plain, additive", "plain, dot", "plain, no attention", "plain, gru"])
+def test_what_diverged_leaves_nothing_behind(kind: str) -> None:
+    """Past the end of a replica memory is read that an earlier update wrote, times zero."""
+    models = [build_model(KINDS[kind].model, 12, VOCAB, PAD, seed).double() for seed in range(2)]
+    replicas = Replicas(models)
+    tokens, weights = torch.full((2, 6), 5), replicas.block.values.detach().clone()
+
+    def gradient(*times: int) -> Tensor:
+        extents = [Extent(1, time, time) for time in times]
+        begun = replicas.begin(tokens, torch.tensor(times), tokens, replicas.draw(extents, [1, 2], 1, 6, 6))
+        logits = replicas.logits(replicas.unroll(begun, None, times).readout)
+        replicas.backward(sum((each[:time].sum() for each, time in zip(logits, times, strict=True)), torch.zeros(())))
+        return replicas.block.gradient.clone()
+
+    before = gradient(6, 3)
+    with torch.no_grad():
+        replicas.block.values.fill_(torch.nan)
+    assert gradient(3, 6).isnan().any()
+    with torch.no_grad():
+        replicas.block.values.copy_(weights)
+    torch.testing.assert_close(gradient(6, 3), before, rtol=0, atol=0)
