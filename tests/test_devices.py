@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +23,8 @@ from seq2seq_lightning.job import Job
 from seq2seq_lightning.training.checkpoint_index import last_checkpoint
 from seq2seq_lightning.training.checkpoints import read_checkpoint
 from seq2seq_lightning.training.settings import TrainerConfig
-from tests.bits import scores_of
-from tests.terminal import SMALL, finish, only_run, start, stop, updates_logged
+from tests.bits import assert_same_run, scores_of
+from tests.terminal import SMALL, below, finish, only_run, start, stop, updates_logged, wait_for
 from tests.training.tiny import Trained, tiny_config
 
 CLIP = 0.2
@@ -71,6 +74,17 @@ def test_one_times_eight_is_two_times_four_is_four_micro_batches_of_two(ratio: f
 NODES = [*SMALL, "trainer.nodes=2", "trainer.precision=64-true", "teacher_forcing.ratio=0.5", "validation.every=30"]
 
 
+def two_machines(settings: list[str], folder: Path) -> list[subprocess.Popen[str]]:
+    """The same command twice, as if on two machines that share a folder."""
+    meeting = f"trainer.rendezvous=localhost:{free_port()}"
+    words = [*settings, "trainer.max_steps=120", "checkpoint.after_scoring=keep_all", meeting]
+    return [start("train", words, folder) for _ in range(2)]
+
+
+def has_come_to(update: int, folder: Path) -> bool:
+    return updates_logged(folder) >= update
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -82,16 +96,11 @@ def free_port() -> int:
 def test_two_machines_are_stopped_together_and_equal_one(tmp_path: Path) -> None:
     """Two commands on this machine, each with a torchrun of its own; a stop of one of them stops both."""
 
-    def both() -> list[Any]:
-        meeting = f"trainer.rendezvous=localhost:{free_port()}"
-        settings = [*NODES, "trainer.max_steps=120", "checkpoint.after_scoring=keep_all", meeting]
-        return [start("train", settings, tmp_path) for _ in range(2)]
-
-    first, second = both()
+    first, second = two_machines(NODES, tmp_path)
     assert stop(first, signal.SIGTERM, lambda: updates_logged(tmp_path) >= 40).status == 143
     assert finish(second).status == 143
     assert state_of(only_run(tmp_path)).state is State.interrupted
-    endings = [finish(each) for each in both()]
+    endings = [finish(each) for each in two_machines(NODES, tmp_path)]
     assert [ended.status for ended in endings] == [0, 0], endings
     assert all("test/exact_match" in ended.out for ended in endings)
     run_dir = only_run(tmp_path)
@@ -106,6 +115,39 @@ def test_two_machines_are_stopped_together_and_equal_one(tmp_path: Path) -> None
     weights, expected = read_checkpoint(one).weights, read_checkpoint(other).weights
     assert max(float((weights[name] - expected[name]).abs().max()) for name in expected) < 1e-9
     assert {tensor.dtype for tensor in weights.values()} == {torch.float64}
+
+
+DISTURBED = [
+    *SMALL,
+    "trainer.nodes=2",
+    "teacher_forcing.ratio=0.5",
+    "model.encoder.dropout.embedding=0.3",
+    "optimizer.ema=0.9",
+    "trainer.accumulate=2",
+    "validation.every=30",
+    "checkpoint.every=10",
+]
+
+
+@pytest.mark.very_slow
+@pytest.mark.timeout(1800)
+def test_a_run_that_loses_one_of_two_machines_is_continued_with_the_same_bits(tmp_path: Path) -> None:
+    """Each machine is lost once, with all its processes; the other ends by itself, and both commands are repeated."""
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    for folder in (undisturbed, disturbed):
+        folder.mkdir()
+    assert [finish(each).status for each in two_machines(DISTURBED, undisturbed)] == [0, 0]
+    for victim, update in ((0, 35), (1, 75)):
+        machines = two_machines(DISTURBED, disturbed)
+        wait_for(machines[victim], partial(has_come_to, update, disturbed))
+        for process in (machines[victim].pid, *below(machines[victim].pid)):
+            os.kill(process, signal.SIGKILL)
+        assert finish(machines[victim]).status == -signal.SIGKILL
+        other = finish(machines[1 - victim])
+        assert other.status == 1, other
+        assert state_of(only_run(disturbed)).state in (State.failed, State.interrupted)
+    assert [finish(each).status for each in two_machines(DISTURBED, disturbed)] == [0, 0]
+    assert_same_run(only_run(disturbed), only_run(undisturbed))
 
 
 @pytest.mark.parametrize(
