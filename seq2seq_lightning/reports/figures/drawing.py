@@ -12,16 +12,18 @@ import math
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 3.75, 2.65  # inches: 360 pixels wide, the width of a telephone
 POINTS = 120  # of a line; what is longer is thinned, as no screen shows more of it
@@ -138,7 +140,7 @@ def draw_map(heat_map: HeatMap) -> str:
         small = max(rows, columns) > 14
         axes.tick_params(labelsize=7 if small else 9)
         if heat_map.written:
-            _write_numbers(axes, heat_map.values, shades.to_rgba)
+            _write_numbers(axes, heat_map.values, shades.to_rgba(np.array(heat_map.values, dtype=float)))
         return _svg(canvas)
 
 
@@ -184,12 +186,12 @@ def _draw_line(axes: Axes, line: Line) -> None:
     )
 
 
-def _write_numbers(axes: Axes, values: Sequence[Sequence[float]], shade: Callable[[float], tuple[float, ...]]) -> None:
-    """Each in its place, a dash where there is none. shade: the colour of a value."""
+def _write_numbers(axes: Axes, values: Sequence[Sequence[float]], shades: NDArray[Any]) -> None:
+    """Each in its place, a dash where there is none. shades: (rows, columns, 4), the colours behind."""
     for row, line in enumerate(values):
         for column, value in enumerate(line):
             is_there = math.isfinite(value)
-            color = ink_on(shade(value)) if is_there else INK
+            color = ink_on(shades[row, column].tolist()) if is_there else INK
             words = f"{value:.1f}" if is_there else "–"
             axes.text(column, row, words, ha="center", va="center", color=color, fontsize=8)
 
