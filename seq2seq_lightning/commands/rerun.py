@@ -10,11 +10,11 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from heapq import nsmallest
+from difflib import SequenceMatcher
+from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
-from rapidfuzz.distance import Levenshtein
 from rich.table import Table
 
 from seq2seq_lightning.commands.application import FAILED, MISTAKE
@@ -73,7 +73,7 @@ def _like(name: str, runs: Sequence[Path]) -> str:
     if not runs:
         return "There is none: --root and --committed name other folders."
     word = name.strip("/").rpartition("/")[2]
-    near = nsmallest(3, runs, key=lambda run: min(Levenshtein.distance(word, part) for part in run.parts[-2:]))
+    near = nlargest(3, runs, key=lambda run: max(SequenceMatcher(None, word, part).ratio() for part in run.parts[-2:]))
     return f"The nearest of {len(runs)}: {', '.join(map(str, near))}. `seq2seq-runs list` shows all."
 
 
