@@ -234,6 +234,7 @@ def test_a_job_that_fails_stops_no_other_and_only_it_is_repeated(tmp_path: Path,
     assert (good.run_dir / LOG).read_bytes() == log
 
 
+@pytest.mark.very_slow  # tests/commands/test_killed_sweeps.py does this with every launcher
 def test_a_job_that_is_killed_stops_no_other_and_continues_when_repeated(tmp_path: Path) -> None:
     sweep = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *SMALL, "trainer.max_steps=400", "seed=1,2"]
     sweep += ["checkpoint.every=20", "checkpoint.after_scoring=keep_all"]
